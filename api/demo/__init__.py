@@ -1,0 +1,1 @@
+"""The demo county: a made-up county with a year of history, played live by real devices."""

@@ -1,0 +1,1 @@
+"""Registers and MQTT messages in, samples out; knows no money."""

@@ -1,0 +1,1 @@
+"""One file per page; its template in templates/ has the same stem."""

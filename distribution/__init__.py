@@ -1,0 +1,1 @@
+"""Money: one room per step of the flow from grid statement to payout."""

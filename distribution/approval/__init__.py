@@ -1,0 +1,1 @@
+"""Who agreed: runs, votes on a content hash, public notice, objections."""

@@ -1,0 +1,1 @@
+"""What is true: the journal, its accounts and period locks, and their verification."""

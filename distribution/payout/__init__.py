@@ -1,0 +1,1 @@
+"""What went out: payouts, attempts, bank batches, return files."""

@@ -1,0 +1,1 @@
+"""Who gets what: plan documents, primitives, allocation, explanation, templates."""

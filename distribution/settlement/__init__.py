@@ -1,0 +1,1 @@
+"""What came in: grid statements, tariffs, receivables, receipts, reconciliation."""

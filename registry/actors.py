@@ -1,0 +1,155 @@
+"""Who acts: roles, permissions and area scope.
+
+Owns `Actor`, the one argument with which every read and write outside the collector is made, and the
+filter that keeps a query inside the actor's area. Logins and passwords are in `registry.users`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, false, true
+from sqlalchemy.orm import InstrumentedAttribute
+
+CODE_LENGTH = 12
+_LEVEL_LENGTHS = (2, 4, 6, 9, 12)
+
+
+class Role(StrEnum):
+    """What a person is to the county."""
+
+    COUNTY = "county"
+    TOWNSHIP = "township"
+    VILLAGE = "village"
+    FINANCE = "finance"
+    MAINTENANCE = "maintenance"
+    AUDITOR = "auditor"
+    PUBLIC = "public"
+    SYSTEM = "system"
+
+
+class Permission(StrEnum):
+    """What may be done; a route or a service names the one that it needs."""
+
+    VIEW_PUBLIC = "view_public"
+    VIEW_STATIONS = "view_stations"
+    VIEW_MONEY = "view_money"
+    VIEW_HOUSEHOLDS = "view_households"
+    UNMASK_PERSONAL_DATA = "unmask_personal_data"
+    EDIT_REGISTRY = "edit_registry"
+    IMPORT_SETTLEMENT = "import_settlement"
+    ACKNOWLEDGE_EVENTS = "acknowledge_events"
+    COMPUTE_RUN = "compute_run"
+    VOTE_VILLAGE = "vote_village"
+    APPROVE_TOWNSHIP = "approve_township"
+    APPROVE_COUNTY = "approve_county"
+    OPEN_NOTICE = "open_notice"
+    DECIDE_OBJECTION = "decide_objection"
+    EXPORT_BATCH = "export_batch"
+    IMPORT_RETURN = "import_return"
+    MANAGE_USERS = "manage_users"
+    VIEW_AUDIT = "view_audit"
+    VIEW_OPERATIONS = "view_operations"
+
+
+_VIEWS = {
+    Permission.VIEW_PUBLIC,
+    Permission.VIEW_STATIONS,
+    Permission.VIEW_MONEY,
+    Permission.VIEW_HOUSEHOLDS,
+}
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.COUNTY: frozenset(
+        _VIEWS
+        | {
+            Permission.UNMASK_PERSONAL_DATA,
+            Permission.EDIT_REGISTRY,
+            Permission.IMPORT_SETTLEMENT,
+            Permission.ACKNOWLEDGE_EVENTS,
+            Permission.COMPUTE_RUN,
+            Permission.APPROVE_COUNTY,
+            Permission.DECIDE_OBJECTION,
+            Permission.MANAGE_USERS,
+            Permission.VIEW_OPERATIONS,
+        }
+    ),
+    Role.TOWNSHIP: frozenset(
+        _VIEWS | {Permission.APPROVE_TOWNSHIP, Permission.DECIDE_OBJECTION, Permission.ACKNOWLEDGE_EVENTS}
+    ),
+    Role.VILLAGE: frozenset(_VIEWS | {Permission.VOTE_VILLAGE, Permission.OPEN_NOTICE}),
+    Role.FINANCE: frozenset(
+        _VIEWS | {Permission.IMPORT_SETTLEMENT, Permission.EXPORT_BATCH, Permission.IMPORT_RETURN}
+    ),
+    Role.MAINTENANCE: frozenset(
+        {
+            Permission.VIEW_PUBLIC,
+            Permission.VIEW_STATIONS,
+            Permission.ACKNOWLEDGE_EVENTS,
+            Permission.VIEW_OPERATIONS,
+        }
+    ),
+    Role.AUDITOR: frozenset(_VIEWS | {Permission.VIEW_AUDIT, Permission.VIEW_OPERATIONS}),
+    Role.PUBLIC: frozenset({Permission.VIEW_PUBLIC}),
+    Role.SYSTEM: frozenset(
+        _VIEWS | {Permission.IMPORT_SETTLEMENT, Permission.COMPUTE_RUN, Permission.VIEW_OPERATIONS}
+    ),
+}
+
+
+class NotPermittedError(PermissionError):
+    """The actor's role does not allow what was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Somebody who reads or writes: a login, or the system itself.
+
+    `area` is a 12-digit division code; the actor sees what lies in that division. The empty area is the
+    whole installation (system and province).
+    """
+
+    user_id: str
+    name: str
+    role: Role
+    area: str = ""
+
+    @property
+    def area_prefix(self) -> str:
+        """The significant leading digits of the area: 6 for a county, 9 a township, 12 a village."""
+        for length in _LEVEL_LENGTHS:
+            if self.area == self.area[:length].ljust(CODE_LENGTH, "0"):
+                return self.area[:length] if self.area.strip("0") else ""
+        return self.area
+
+    def may(self, permission: Permission) -> bool:
+        """Tell whether the actor's role includes a permission."""
+        return permission in PERMISSIONS[self.role]
+
+    def require(self, permission: Permission) -> None:
+        """Raise NotPermittedError unless the actor's role includes a permission."""
+        if not self.may(permission):
+            raise NotPermittedError(f"{self.name}（{self.role}）无权执行 {permission}")
+
+    def covers(self, division_code: str) -> bool:
+        """Tell whether a division lies in the actor's area."""
+        return division_code.startswith(self.area_prefix)
+
+
+SYSTEM = Actor("system", "系统", Role.SYSTEM)
+PUBLIC = Actor("public", "公众", Role.PUBLIC)
+
+
+def in_area(actor: Actor, column: InstrumentedAttribute[Any] | ColumnElement[Any]) -> ColumnElement[bool]:
+    """Return the condition that a column of 12-digit division codes lies in the actor's area."""
+    prefix = actor.area_prefix
+    if prefix and not prefix.isdigit():
+        return false()
+    return column.startswith(prefix) if prefix else true()
+
+
+def scope(
+    statement: Select[Any], actor: Actor, column: InstrumentedAttribute[Any] | ColumnElement[Any]
+) -> Select[Any]:
+    """Return the statement limited to rows whose division code lies in the actor's area."""
+    return statement.where(in_area(actor, column))

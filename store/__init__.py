@@ -1,0 +1,1 @@
+"""Ground floor: database, time-series store, energy, jobs, events."""

@@ -1,0 +1,1 @@
+"""One file per time-series engine behind store.series."""

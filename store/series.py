@@ -1,0 +1,107 @@
+"""The time-series interface.
+
+Owns the contract that every engine in `store/engines/` keeps, and `open_series`, the only way to get
+one. It knows no device protocol and computes no energy (that is `store.energy`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import pyarrow as pa
+
+from store.samples import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A second, different counter value for a key that is already stored."""
+
+    device_id: str
+    time: datetime
+    quantity: str
+    stored: int
+    offered: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of a batch: rows stored, rows already there, and conflicting counters."""
+
+    stored: int
+    duplicates: int
+    conflicts: tuple[Conflict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Size of a store: rows, bytes on disk, oldest and newest sample [UTC]."""
+
+    rows: int
+    size_bytes: int
+    oldest: datetime | None
+    newest: datetime | None
+
+
+class SeriesStore(Protocol):
+    """Samples, unique on (device, time). Intervals are half-open [start, end) in UTC."""
+
+    @property
+    def settling(self) -> timedelta:
+        """How long after a write the batch must be kept by the caller before it is safe."""
+
+    def write(self, batch: pa.Table) -> WriteResult:
+        """Store a batch of SAMPLE_SCHEMA as one durable commit; the same sample twice is one row."""
+
+    def latest(self, device_ids: Sequence[str] | None = None) -> Mapping[str, Sample]:
+        """Return the newest sample of each device (all devices when None)."""
+
+    def read(
+        self, device_ids: Sequence[str], start: datetime, end: datetime, quantities: Sequence[str]
+    ) -> pa.Table:
+        """Return device_id, time, flags and the chosen quantities, ordered by device and time."""
+
+    def downsample(
+        self,
+        device_ids: Sequence[str],
+        interval: tuple[datetime, datetime],
+        step: timedelta,
+        quantities: Mapping[str, str],
+    ) -> pa.Table:
+        """Return device_id, time (start of each step, aligned in Asia/Shanghai) and one column a quantity.
+
+        `quantities` maps a quantity to mean, min, max, first or last.
+        """
+
+    def boundary_readings(
+        self, device_ids: Sequence[str], quantity: str, boundaries: Sequence[datetime]
+    ) -> pa.Table:
+        """Return per device and boundary the last reading before it and the first at or after it.
+
+        Columns: device_id, boundary, before_time, before_value, after_time, after_value (null if none).
+        """
+
+    def coverage(
+        self, device_ids: Sequence[str], interval: tuple[datetime, datetime], step: timedelta
+    ) -> pa.Table:
+        """Return device_id, received (steps with a sample) and expected (steps of the interval)."""
+
+    def delete_before(self, time: datetime) -> int:
+        """Delete raw samples older than `time`; returns the number of rows deleted."""
+
+    def statistics(self) -> Statistics:
+        """Return rows, bytes, oldest and newest."""
+
+    def close(self) -> None:
+        """Flush and release the store."""
+
+
+def open_series(url: str) -> SeriesStore:
+    """Open the engine named by `url` (`duckdb:///FILE`).
+
+    Raises ProblemsError when the address is unknown or the store cannot be opened.
+    """
+    from store.engines import open_engine
+
+    return open_engine(url)
