@@ -1,0 +1,180 @@
+"""Settings: environment variables `SUNLEDGER_…` and one TOML file, validated before anything starts.
+
+Owns the list of settings, their defaults and their documentation (`docs/settings.md` is checked against
+it). A setting that is wrong, unknown or missing is one clear line, never a half-started service.
+"""
+
+import os
+import tomllib
+from enum import StrEnum
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from store.problem import Problem, ProblemsError
+
+PREFIX = "SUNLEDGER_"
+NOT_SETTINGS = {"SUNLEDGER_CONFIG", "SUNLEDGER_SOAK"}
+TEST_PREFIX = "SUNLEDGER_TEST_"
+
+
+class ServiceRole(StrEnum):
+    """A part of the service that can run as a process of its own on server stores."""
+
+    WEB = "web"
+    COLLECTOR = "collector"
+    SCHEDULER = "scheduler"
+
+
+ALL_ROLES = frozenset(ServiceRole)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(Path("sunledger-data"), description="数据目录：内嵌数据库、附件、密钥、缓冲队列")
+    database_url: str = Field("", description="关系数据库地址；空则用数据目录中的 SQLite")
+    series_url: str = Field("", description="时序库地址；空则用数据目录中的 DuckDB")
+    series_memory_mb: int = Field(256, ge=64, le=65536, description="内嵌时序库的内存上限 [MB]")
+    spool_cap_mb: int = Field(
+        512, ge=16, description="采集缓冲队列的上限 [MB]，到上限丢弃最旧的原始数据并告警"
+    )
+    host: str = Field("127.0.0.1", description="网页监听地址")
+    port: int = Field(8350, ge=1, le=65535, description="网页监听端口")
+    roles: Annotated[frozenset[ServiceRole], NoDecode] = Field(
+        ALL_ROLES, description="本进程承担的角色，逗号分隔：web,collector,scheduler"
+    )
+    site_name: str = Field("光伏帮扶电站收益账本", min_length=1, description="页面上的名称")
+    organizer: str = Field("", description="页脚的主办单位")
+    watermark: str = Field("", description="页面与文件的水印，例如“演示数据”")
+    secure_cookies: bool = Field(False, description="只在 HTTPS 下使用时设为 true：Cookie 只经加密连接发送")
+    session_idle_minutes: int = Field(15, ge=1, le=480, description="登录闲置多久后失效 [分钟]")
+    session_hours: int = Field(8, ge=1, le=24, description="登录最长多久 [小时]")
+    mqtt_url: str = Field("", description="MQTT 服务器地址 mqtt://用户:口令@主机:端口；空则不用 MQTT")
+    mqtt_mapping: str = Field("flat", description="MQTT 报文映射的名称")
+    modbus_networks: Annotated[tuple[IPv4Network, ...], NoDecode] = Field(
+        (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16")),
+        description="允许采集的设备网段，逗号分隔",
+    )
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="日志级别")
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _split_roles(cls, value: object) -> object:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("modbus_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @model_validator(mode="after")
+    def _roles_fit_the_stores(self) -> Self:
+        if not self.roles:
+            raise ValueError("roles 不能为空：至少要有 web、collector、scheduler 中的一个")
+        embedded = self.embedded_series or not self.database_url
+        if embedded and self.roles != ALL_ROLES:
+            raise ValueError(
+                "内嵌库只能由一个进程打开，不能拆分角色；"
+                "拆分前请把 database_url 设为 PostgreSQL、series_url 设为时序服务器"
+            )
+        return self
+
+    @property
+    def embedded_series(self) -> bool:
+        """Whether the time-series store is the embedded engine, which one process owns."""
+        return not self.series_url or self.series_url.startswith("duckdb:")
+
+    @property
+    def effective_database_url(self) -> str:
+        """The database address in force."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'sunledger.sqlite3'}"
+
+    @property
+    def effective_series_url(self) -> str:
+        """The time-series address in force."""
+        path = self.data_dir / "series.duckdb"
+        return self.series_url or f"duckdb:///{path}?memory_limit={self.series_memory_mb}MB"
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProblemsError(
+            [Problem(str(path), f"设置文件读不了：{error.strerror}", "检查路径和权限")]
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ProblemsError(
+            [Problem(str(path), f"不是正确的 TOML：{error}", "改正这一行后再启动")]
+        ) from error
+
+
+_WORDS = {
+    "extra_forbidden": "没有这个设置",
+    "less_than_equal": "不能大于 {le}",
+    "greater_than_equal": "不能小于 {ge}",
+    "int_parsing": "“{input}” 不是整数",
+    "bool_parsing": "“{input}” 不是 true 或 false",
+    "enum": "“{input}” 不在可选值之中：{expected}",
+    "ip_v4_network": "“{input}” 不是网段，例如 10.0.0.0/8",
+    "string_too_short": "不能为空",
+    "string_pattern_mismatch": "“{input}” 不在可选值之中：{pattern}",
+}
+
+
+def _in_words(item: ErrorDetails) -> str:
+    context = {"input": item["input"], **item.get("ctx", {})}
+    words = _WORDS.get(item["type"])
+    return words.format_map(context) if words else item["msg"].removeprefix("Value error, ")
+
+
+def _unknown_variables() -> list[Problem]:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | NOT_SETTINGS
+    return [
+        Problem(name, "没有这个设置", "对照 docs/settings.md 改正名称，或删去它")
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name not in known and not name.startswith(TEST_PREFIX)
+    ]
+
+
+def load_settings(config: Path | None = None, **overrides: object) -> Settings:
+    """Return the settings in force: command line over environment over file over defaults.
+
+    `config` is the TOML file (default: the one named by SUNLEDGER_CONFIG, if any); an override of None
+    counts as not given. Raises ProblemsError with every wrong setting.
+    """
+    named = os.environ.get("SUNLEDGER_CONFIG")
+    path = config or (Path(named) if named else None)
+    given = _read_file(path) if path else {}
+    problems = _unknown_variables()
+    for name in Settings.model_fields:
+        if f"{PREFIX}{name.upper()}" in os.environ:
+            given.pop(name, None)
+    given |= {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        where = str(path) if path else "设置"
+        problems += [
+            Problem(
+                f"{where} {'.'.join(str(part) for part in item['loc'])}".strip(),
+                _in_words(item),
+                "对照 docs/settings.md 改正",
+            )
+            for item in error.errors()
+        ]
+        raise ProblemsError(problems) from error
+    if problems:
+        raise ProblemsError(problems)
+    return settings
