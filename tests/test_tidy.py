@@ -136,15 +136,13 @@ def test_the_domain_is_told_the_time_and_never_asks() -> None:
 
 
 def test_nothing_names_a_registry_or_this_machine() -> None:
-    forbidden = re.compile(
-        "pypi\\.org|pythonhosted|registry\\.npmjs|deb\\.debian\\.org|crates\\.io|proxy\\.golang|/work/|\\.\\./shared"
-    )
-    named = [name_of(path) for path in tracked(*SPEAKS) if forbidden.search(path.read_text(encoding="utf-8"))]
-    assert named == []
+    hosts = r"p[y]pi\.org|p[y]thonhosted|registry\.n[p]mjs|deb\.d[e]bian\.org|cr[a]tes\.io|proxy\.g[o]lang"
+    forbidden = re.compile(rf"{hosts}|/w[o]rk/(main|shared|\.library)|\.\./s[h]ared|/tmp/b[a]sh_jobs")
+    assert [name_of(path) for path in tracked(*SPEAKS) if forbidden.search(path.read_text("utf-8"))] == []
 
 
 def test_no_unfinished_marks() -> None:
-    marks = re.compile("\\bTODO\\b|\\bFIXME\\b|\\bXXX\\b|NotImplementedError")
+    marks = re.compile(r"\bT[O]DO\b|\bF[I]XME\b|\bX[X]X\b|NotImplemented[E]rror")
     assert [
         name_of(path)
         for path in tracked("*.py", "*.js", "*.html")
@@ -153,7 +151,7 @@ def test_no_unfinished_marks() -> None:
 
 
 def test_no_test_is_skipped_or_expected_to_fail() -> None:
-    marks = re.compile("mark\\.skip|mark\\.xfail|pytest\\.skip\\(")
+    marks = re.compile(r"mark\.s[k]ip|mark\.x[f]ail|pytest\.s[k]ip\(")
     assert [
         name_of(path)
         for path in tracked("tests/*.py", "tests/**/*.py")
