@@ -76,6 +76,7 @@ class IncomePart:
     amount_fen: int
     received_on: date
     source: str
+    station_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,187 @@ class CostItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Receivable:
+    """Accrued money that has not arrived: shown beside an allocation, never distributed."""
+
+    component: Component
+    amount_fen: int
+    month: str
+    source: str
+    station_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentInput:
+    """A household's part in one component: its weight, or a fixed amount [fen], and the days it holds.
+
+    `valid_from` and `valid_to` are half-open; None means without limit on that side.
+    """
+
+    component: str
+    weight: Fraction = Fraction(1)
+    amount_fen: int | None = None
+    valid_from: date | None = None
+    valid_to: date | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassInput:
+    """A class of a household (or of `persons` of its members) and the days on which it holds."""
+
+    name: str
+    persons: int | None = None
+    valid_from: date | None = None
+    valid_to: date | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HouseholdInput:
+    """What a plan may know of a household: an opaque id and facts of the period, no personal data.
+
+    `measures` are named figures (`work_points`, `stars`, `kw`, `attendance` …); `flags` are facts that
+    hold (`whole_household_away`, `reviewed_2026` …); `support` names what it receives elsewhere.
+    """
+
+    id: str
+    village_code: str
+    persons: int = 1
+    classes: tuple[ClassInput, ...] = ()
+    enrolments: tuple[EnrolmentInput, ...] = ()
+    measures: Mapping[str, Fraction] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    support: tuple[str, ...] = ()
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PostInput:
+    """A public-welfare post in the period: rate [fen per unit] x units x coefficient x headcount.
+
+    `units` are months, days or hours served, as `rate_unit` says; `evidence` names the attendance or
+    assessment record, and is empty where there is none.
+    """
+
+    id: str
+    household_id: str
+    kind: str
+    rate_fen: int
+    units: Fraction
+    rate_unit: str = "month"
+    coefficient: Fraction = Fraction(1)
+    headcount: int = 1
+    evidence: str = ""
+    village_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StationShare:
+    """A village's part in a station: `weight` counts kW, capital or shares, as the plan says."""
+
+    village_code: str
+    weight: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class StationInput:
+    """A station behind the income: its rated power [W], its energy, and who owns which part."""
+
+    id: str
+    rated_power_w: int
+    shares: tuple[StationShare, ...] = ()
+    exported_energy_wh: int | None = None
+    subsidy_list_status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DivisionInput:
+    """A division that takes part in a pooled distribution; `measures` are named weights."""
+
+    code: str
+    name: str
+    measures: Mapping[str, Fraction] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingInput:
+    """A planned payment out of a purse for a named use: works, labour, relief, an award."""
+
+    id: str
+    purse: str
+    use: str
+    recipient_kind: str
+    recipient_id: str
+    amount_fen: int
+    evidence: str = ""
+    village_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PurseBalance:
+    """What a purse holds when the period opens; `since` is the month of its oldest money (`2026-03`)."""
+
+    purse: str
+    amount_fen: int
+    since: str = ""
+    division_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class YearToDate:
+    """What was already booked in this calendar year, before this period, under a name of the plan.
+
+    `name` is a purse, a deduction, a component or `income`; `household_id` narrows it to one household.
+    """
+
+    name: str
+    amount_fen: int
+    household_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInput:
+    """Everything that a plan may look at: the frozen input of one run, for one village or division.
+
+    The same record as JSON (`docs/plan-format.md`) is what `plan simulate` reads.
+    """
+
+    village_code: str
+    period: str
+    income: tuple[IncomePart, ...] = ()
+    receivables: tuple[Receivable, ...] = ()
+    costs: tuple[CostItem, ...] = ()
+    quantities: Mapping[str, Fraction] = field(default_factory=dict)
+    stations: tuple[StationInput, ...] = ()
+    divisions: tuple[DivisionInput, ...] = ()
+    households: tuple[HouseholdInput, ...] = ()
+    posts: tuple[PostInput, ...] = ()
+    spendings: tuple[SpendingInput, ...] = ()
+    opening: tuple[PurseBalance, ...] = ()
+    year_to_date: tuple[YearToDate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """One input of an explanation step: its name, its value as text, and the record it comes from."""
+
+    name: str
+    value: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One step of an explanation: what was done with which inputs, exactly, and what it gave."""
+    """One step of an explanation: what was done with which inputs, exactly, and what it gave.
+
+    `formula` is the Chinese arithmetic with figures, without the result; `exact` is in fen.
+    """
 
     label: str
     formula: str
-    inputs: Mapping[str, str]
+    inputs: tuple[StepInput, ...]
     exact: Fraction
     amount_fen: int
     clause: str = ""
@@ -101,7 +277,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class AllocationLine:
-    """One line of an allocation: who gets how much out of which purse, and why."""
+    """One line of an allocation: who gets how much out of which purse, and why.
+
+    `tie_break` is the opaque number that decides equal remainders; it is published with the weight.
+    """
 
     line_no: int
     purse: str
@@ -111,15 +290,28 @@ class AllocationLine:
     weight: Fraction
     explanation: tuple[Step, ...] = ()
     note: str = ""
+    component: str = ""
+    division_code: str = ""
+    tie_break: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PurseTotal:
-    """One purse of an allocation: its name in the plan, its Chinese label, and its amount."""
+    """One purse of an allocation: what it held to give, which is the sum of its lines."""
 
     purse: str
     label: str
     amount_fen: int
+
+
+class DeductionKind(StrEnum):
+    """Where deducted money goes."""
+
+    COST = "cost"
+    RESERVE = "reserve"
+    DEBT = "debt"
+    ADVANCE = "advance"
+    NOT_OURS = "not_ours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +323,57 @@ class Deduction:
     amount_fen: int
     clause: str = ""
     explanation: tuple[Step, ...] = ()
+    kind: DeductionKind = DeductionKind.COST
+    asked_fen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """A constraint test of the plan, such as wages at least 80 % of the year: its figures and outcome."""
+
+    __test__ = False  # the name begins as pytest's classes do
+
+    name: str
+    label: str
+    numerator_fen: int
+    denominator_fen: int
+    threshold: Fraction
+    passed: bool
+    blocks: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalTerms:
+    """What the plan asks of the approval of this allocation: the ordered gates and the notice's length."""
+
+    gates: tuple[str, ...] = ("village", "township", "county")
+    notice_working_days: int = 0
+    notice_places: tuple[str, ...] = ()
+    objection_holds: str = "line"
+    result_notice: bool = False
+    clause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where one line is booked: sub-ledger, ledger account, use for the pay file and national system."""
+
+    line_no: int
+    sub_ledger: str
+    account: str
+    use: str
+    payee_id: str
+    amount_fen: int
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """The whole result for one village and period: income - deductions = purses = lines, to the fen."""
+    """The whole result for one village and period, to the fen.
+
+    Income - deductions + carried_in = distributable = sum of purses = sum of lines. What a purse keeps
+    for the next period is a line of its own (payee kind `purse`), so nothing is left over in silence.
+    """
 
     village_code: str
     period: str
@@ -148,6 +386,11 @@ class Allocation:
     lines: tuple[AllocationLine, ...]
     warnings: tuple[str, ...] = ()
     input_hash: str = ""
+    carried_in_fen: int = 0
+    receivables: tuple[Receivable, ...] = ()
+    tests: tuple[TestResult, ...] = ()
+    approval: ApprovalTerms = ApprovalTerms()
+    traces: tuple[Trace, ...] = ()
 
 
 class Fund(StrEnum):
