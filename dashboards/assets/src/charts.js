@@ -1,0 +1,135 @@
+// Charts drawn from the JSON block inside each figure; the table below the figure says the same.
+import { BarChart, LineChart } from "echarts/charts";
+import { GridComponent, LegendComponent, MarkLineComponent, TooltipComponent } from "echarts/components";
+import { init, use } from "echarts/core";
+import { CanvasRenderer } from "echarts/renderers";
+
+use([BarChart, LineChart, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent, CanvasRenderer]);
+
+const INK = "#27313a";
+const FAINT = "#5f6368";
+const GRIDLINE = "#e3e7ea";
+const LOOKS = {
+  main: { color: "#12505b", width: 2.4, type: "solid" },
+  compare: { color: "#8a5a00", width: 1.8, type: "dashed" },
+  reference: { color: "#6a3d9a", width: 1.6, type: "dotted" },
+};
+
+const PARTIAL = { color: "#eef3f4", borderColor: "#12505b", borderWidth: 1.4, borderType: "dashed" };
+
+function fontSize() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.8;
+}
+
+function decimals(value, digits) {
+  return value === null || value === undefined
+    ? "—"
+    : value.toLocaleString("zh-CN", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+function tooltip(model, size) {
+  return {
+    trigger: "axis",
+    // Rich text is drawn on the canvas; an HTML box would need inline styles, which the page forbids.
+    renderMode: "richText",
+    confine: true,
+    textStyle: { fontSize: size, color: INK },
+    formatter: (items) => {
+      const lines = items.map(
+        (item) => `${item.seriesName}  ${decimals(valueOf(item), model.digits)} ${model.unit}`,
+      );
+      return [items[0].axisValueLabel, ...lines].join("\n");
+    },
+  };
+}
+
+function valueOf(item) {
+  return Array.isArray(item.value) ? item.value[1] : item.value;
+}
+
+function baseOption(model, size) {
+  return {
+    animation: false,
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, fontSize: size },
+    aria: { enabled: false },
+    grid: { left: 8, right: 14, top: 44, bottom: 4, containLabel: true },
+    legend: {
+      show: model.series.length > 1,
+      top: 0,
+      left: 0,
+      itemWidth: 30,
+      textStyle: { color: INK, fontSize: size },
+    },
+    tooltip: tooltip(model, size),
+    yAxis: {
+      type: "value",
+      name: model.unit,
+      nameTextStyle: { color: FAINT, fontSize: size, align: "left" },
+      nameGap: model.series.length > 1 ? 6 : 14,
+      min: 0,
+      axisLabel: { color: FAINT, fontSize: size },
+      splitLine: { lineStyle: { color: GRIDLINE } },
+    },
+  };
+}
+
+function xAxis(model, size) {
+  return {
+    type: "category",
+    data: model.labels,
+    axisLabel: { color: FAINT, fontSize: size, interval: model.label_every ? everyNth(model) : "auto", hideOverlap: true },
+    axisTick: { show: false },
+    axisLine: { lineStyle: { color: "#9aa3aa" } },
+    boundaryGap: model.kind === "bars",
+  };
+}
+
+function everyNth(model) {
+  return (index) => index % model.label_every === 0;
+}
+
+function lineSeries(series) {
+  const look = LOOKS[series.look] || LOOKS.main;
+  return {
+    name: series.name,
+    type: "line",
+    data: series.values,
+    showSymbol: false,
+    connectNulls: false,
+    itemStyle: { color: look.color },
+    lineStyle: look,
+    areaStyle: series.look === "main" ? { color: "rgba(18, 80, 91, 0.10)" } : undefined,
+  };
+}
+
+function barSeries(series) {
+  return {
+    name: series.name,
+    type: "bar",
+    data: series.values.map((value, index) => ({
+      value,
+      // Incomplete or estimated values are outlined, so that they can be told apart without colour.
+      itemStyle: series.partial && series.partial[index] ? PARTIAL : undefined,
+    })),
+    barMaxWidth: 34,
+    itemStyle: { color: (LOOKS[series.look] || LOOKS.main).color, borderRadius: [2, 2, 0, 0] },
+  };
+}
+
+function draw(figure) {
+  const model = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
+  const box = figure.querySelector(".chart-canvas");
+  const size = fontSize();
+  box.hidden = false;
+  const chart = init(box);
+  chart.setOption({
+    ...baseOption(model, size),
+    xAxis: xAxis(model, size),
+    series: model.series.map(model.kind === "bars" ? barSeries : lineSeries),
+  });
+  window.addEventListener("resize", () => chart.resize());
+  window.addEventListener("beforeprint", () => chart.resize({ width: 640 }));
+  window.addEventListener("afterprint", () => chart.resize({ width: "auto" }));
+}
+
+for (const figure of document.querySelectorAll("figure.chart")) draw(figure);
