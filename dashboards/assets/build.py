@@ -84,7 +84,7 @@ def _install_packages() -> None:
     stamp = MODULES / ".sunledger-lock"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return
-    done = npm(
+    done: subprocess.CompletedProcess[str | bytes] = npm(
         ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"],
         return_completed_process=True,
         cwd=ROOT,
@@ -93,7 +93,7 @@ def _install_packages() -> None:
     )
     if done.returncode != 0:
         raise BuildError(
-            f"npm 安装前端依赖失败，请检查网络或 npm 镜像设置（npm config get registry）：\n{done.stderr}"
+            f"npm 安装前端依赖失败，请检查网络或 npm 镜像设置（npm config get registry）：\n{done.stderr!s}"
         )
     stamp.write_text(wanted, encoding="utf-8")
 
@@ -107,7 +107,7 @@ def _esbuild() -> Path:
 
 def _bundle(name: str, fresh: Path) -> str:
     plain = fresh / name
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603, a program of our own locked packages
         [
             str(_esbuild()),
             str(SOURCES / name),

@@ -1,1 +1,5 @@
-"""One file per page; its template in templates/ has the same stem."""
+"""One file per page; the template of the same name stands in `dashboards/templates`."""
+
+from dashboards.pages import static
+
+ROUTERS = (static.router,)
