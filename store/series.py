@@ -14,6 +14,10 @@ import pyarrow as pa
 from store.samples import Sample
 
 
+class SeriesUnavailableError(OSError):
+    """The store cannot take or give samples now (full, unreachable); keep the batch and retry."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """A second, different counter value for a key that is already stored."""
@@ -52,7 +56,11 @@ class SeriesStore(Protocol):
         """How long after a write the batch must be kept by the caller before it is safe."""
 
     def write(self, batch: pa.Table) -> WriteResult:
-        """Store a batch of SAMPLE_SCHEMA as one durable commit; the same sample twice is one row."""
+        """Store a batch of SAMPLE_SCHEMA as one durable commit; the same sample twice is one row.
+
+        A second sample of a stored key adds the quantities that the first lacked; a different counter
+        is reported as a conflict. Raises SeriesUnavailableError when nothing was stored.
+        """
 
     def latest(self, device_ids: Sequence[str] | None = None) -> Mapping[str, Sample]:
         """Return the newest sample of each device (all devices when None)."""

@@ -1,0 +1,352 @@
+"""Energy from cumulative counters: the only place that turns counters into Wh.
+
+Owns daily, monthly and longer energy per device with completeness, method and the estimated share, and the
+frozen energy of closed months. What a step of a counter is worth is judged in `store.counters`; sums of
+devices into stations are made above.
+
+Every period is cut out of the judgement of its whole month (with three days on either side, or the nearest
+reading beyond), so the days of a month add up to the month exactly, whoever asks for which.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import BigInteger, CheckConstraint, Float, Integer, String, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from store.counters import (
+    DEFAULT_RATED_POWER_W,
+    GAP,
+    CounterEpoch,
+    CounterLimits,
+    Integers,
+    Steps,
+    judge,
+)
+from store.cutting import METHOD_LABELS, DeviceEnergy, Method, Watch, combined, cut, microseconds
+from store.db import Base, UtcDateTime, guard_append_only
+from store.periods import Period, PeriodKind
+from store.series import SeriesStore
+
+__all__ = [
+    "METHOD_LABELS",
+    "CounterEpoch",
+    "DeviceEnergy",
+    "EnergyAdjustment",
+    "EnergyQuestion",
+    "FrozenEnergy",
+    "Method",
+    "adjustments",
+    "answer",
+    "combined",
+    "device_energy",
+    "freeze",
+    "frozen",
+    "integrated_energy",
+    "witness_disagrees",
+]
+
+MARGIN = timedelta(days=3)
+DEVICES_AT_ONCE = 64
+_NOTHING = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyQuestion:
+    """What energy is asked for.
+
+    `rated_power_w` and `moduli` [Wh] per device bound and unwrap the counters; `epochs` are known
+    replacements. Completeness counts only up to `until` (an open period); a pause between readings longer
+    than `gap` is a gap.
+    """
+
+    device_ids: Sequence[str]
+    periods: Sequence[Period]
+    quantity: str = "generated_energy_wh"
+    rated_power_w: Mapping[str, int] = field(default_factory=dict)
+    moduli: Mapping[str, int] = field(default_factory=dict)
+    epochs: Sequence[CounterEpoch] = ()
+    until: datetime | None = None
+    gap: timedelta = GAP
+
+
+def device_energy(
+    store: SeriesStore,
+    device_ids: Sequence[str],
+    periods: Sequence[Period],
+    quantity: str = "generated_energy_wh",
+    rated_power_w: Mapping[str, int] | None = None,
+) -> list[DeviceEnergy]:
+    """Return the energy of every device in every period, device by device in the given order."""
+    question = EnergyQuestion(device_ids, periods, quantity, rated_power_w or {})
+    return answer(store, question)
+
+
+def answer(store: SeriesStore, question: EnergyQuestion) -> list[DeviceEnergy]:
+    """Return the energy of every device in every period of the question, in its order."""
+    months = sorted({month for period in question.periods for month in _months_of(period)})
+    cuts = {month: _cuts(month, question.periods) for month in months}
+    found: dict[tuple[str, Period], DeviceEnergy] = {}
+    for month in months:
+        for device_id, steps in _judged(store, question, month):
+            for energy in cut(device_id, steps, cuts[month], _watch(question, device_id)):
+                found[device_id, Period.parse(energy.period)] = energy
+    return [
+        _composed(found, device_id, period)
+        for device_id in question.device_ids
+        for period in question.periods
+    ]
+
+
+def _watch(question: EnergyQuestion, device_id: str) -> Watch:
+    return Watch(question.rated_power_w.get(device_id, 0), question.until, question.gap)
+
+
+def _months_of(period: Period) -> list[Period]:
+    if period.kind in {PeriodKind.DAY, PeriodKind.MONTH}:
+        return [Period.month_of(period.start)]
+    return list(period.months())
+
+
+def _cuts(month: Period, periods: Sequence[Period]) -> list[Period]:
+    """Return the periods to cut out of one month: the wanted days, and the month itself where wanted."""
+    days = [p for p in periods if p.kind is PeriodKind.DAY and month.contains(p.start)]
+    whole = any(p.kind is not PeriodKind.DAY and p.start <= month.start < p.end for p in periods)
+    return [*dict.fromkeys(days), *([month] if whole else [])]
+
+
+def _composed(
+    found: Mapping[tuple[str, Period], DeviceEnergy], device_id: str, period: Period
+) -> DeviceEnergy:
+    if period.kind in {PeriodKind.DAY, PeriodKind.MONTH}:
+        return found[device_id, period]
+    parts = [(found[device_id, month], month.day_count) for month in period.months()]
+    return combined(device_id, str(period), parts)
+
+
+# Reading and judging
+
+
+def _judged(store: SeriesStore, question: EnergyQuestion, month: Period) -> Iterator[tuple[str, Steps]]:
+    """Yield every device with the believed steps of its counter around a month."""
+    epochs: dict[str, list[tuple[int, CounterEpoch]]] = {}
+    for epoch in sorted(question.epochs, key=lambda item: item.start):
+        epochs.setdefault(epoch.device_id, []).append((microseconds(epoch.start), epoch))
+    ids = list(dict.fromkeys(question.device_ids))
+    for position in range(0, len(ids), DEVICES_AT_ONCE):
+        for device_id, times, values in _readings(
+            store, ids[position : position + DEVICES_AT_ONCE], question, month
+        ):
+            limits = CounterLimits(
+                question.rated_power_w.get(device_id) or DEFAULT_RATED_POWER_W, question.moduli.get(device_id)
+            )
+            yield device_id, judge(times, values, limits, epochs.get(device_id, ()))
+
+
+def _readings(
+    store: SeriesStore, ids: Sequence[str], question: EnergyQuestion, month: Period
+) -> Iterator[tuple[str, Integers, Integers]]:
+    """Yield per device the times [us] and readings [Wh] around a month, with the nearest ones beyond."""
+    start, end = month.start_utc - MARGIN, month.end_utc + MARGIN
+    table = store.read(ids, start, end, [question.quantity])
+    table = table.filter(pc.is_valid(table.column(question.quantity)))
+    series = dict(_by_device(table, question.quantity))
+    empty = (_NOTHING, _NOTHING)
+    inside = (microseconds(month.start_utc), microseconds(month.end_utc))
+    no_before = [d for d in ids if not (series.get(d, empty)[0] < inside[0]).any()]
+    no_after = [d for d in ids if not (series.get(d, empty)[0] >= inside[1]).any()]
+    before = _beyond(store, no_before, (question.quantity, start), "before")
+    after = _beyond(store, no_after, (question.quantity, end), "after")
+    for device_id in ids:
+        pieces = [before.get(device_id, empty), series.get(device_id, empty), after.get(device_id, empty)]
+        yield (
+            device_id,
+            np.concatenate([piece[0] for piece in pieces]),
+            np.concatenate([piece[1] for piece in pieces]),
+        )
+
+
+def _by_device(table: pa.Table, quantity: str) -> Iterator[tuple[str, tuple[Integers, Integers]]]:
+    if not table.num_rows:
+        return
+    times = table.column("time").cast(pa.int64()).to_numpy()
+    values = table.column(quantity).to_numpy()
+    runs = pc.run_end_encode(table.column("device_id").combine_chunks(), run_end_type=pa.int64())
+    if isinstance(runs, pa.ChunkedArray):
+        runs = runs.combine_chunks()
+    low = 0
+    for device_id, high in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        yield device_id, (times[low:high], values[low:high])
+        low = high
+
+
+def _beyond(
+    store: SeriesStore, ids: Sequence[str], edge: tuple[str, datetime], side: str
+) -> dict[str, tuple[Integers, Integers]]:
+    if not ids:
+        return {}
+    rows = store.boundary_readings(ids, edge[0], [edge[1]]).to_pylist()
+    return {
+        row["device_id"]: (np.array([microseconds(row[f"{side}_time"])]), np.array([row[f"{side}_value"]]))
+        for row in rows
+        if row[f"{side}_value"] is not None
+    }
+
+
+# The second witness
+
+
+def integrated_energy(
+    store: SeriesStore, device_ids: Sequence[str], period: Period, step: timedelta = timedelta(minutes=15)
+) -> dict[str, int]:
+    """Return the energy [Wh] per device from mean active power over the steps that have a sample.
+
+    It misses what happened while nothing was received, and is evidence only, never the figure itself.
+    """
+    interval = (period.start_utc, period.end_utc)
+    table = store.downsample(device_ids, interval, step, {"active_power_w": "mean"})
+    sums = table.group_by("device_id").aggregate([("active_power_w", "sum")]).to_pylist()
+    hours = step / timedelta(hours=1)
+    return {row["device_id"]: round((row["active_power_w_sum"] or 0) * hours) for row in sums}
+
+
+def witness_disagrees(energy: DeviceEnergy, integrated_wh: int, percent: int = 5) -> bool:
+    """Tell whether integrated power contradicts the counter by more than `percent` of the energy.
+
+    Power can miss energy over gaps, so a shortfall counts only where the period was watched completely.
+    """
+    if energy.energy_wh is None:
+        return False
+    missing = 1.0 - energy.completeness
+    low = energy.energy_wh * (100 - percent) / 100 - energy.energy_wh * missing
+    high = energy.energy_wh * (100 + percent) / 100
+    return not low <= integrated_wh <= max(high, 1000)
+
+
+# Frozen energy of closed months
+
+
+class FrozenEnergy(Base):
+    """The energy of a device in a closed month, as it was when the month was closed."""
+
+    __tablename__ = "frozen_energy"
+    __table_args__ = (
+        CheckConstraint("energy_wh IS NULL OR energy_wh >= 0", name="energy"),
+        CheckConstraint("completeness >= 0 AND completeness <= 1", name="completeness"),
+        CheckConstraint("estimated_wh >= 0", name="estimated"),
+        CheckConstraint("length(month) = 7", name="month"),
+    )
+
+    device_id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    month: Mapped[str] = mapped_column(String(7), primary_key=True)
+    quantity: Mapped[str] = mapped_column(String(64), primary_key=True)
+    energy_wh: Mapped[int | None] = mapped_column(BigInteger)
+    completeness: Mapped[float] = mapped_column(Float)
+    method: Mapped[str] = mapped_column(String(32))
+    estimated_wh: Mapped[int] = mapped_column(BigInteger)
+    flags: Mapped[int] = mapped_column(Integer)
+    frozen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+guard_append_only(Base.metadata.tables["frozen_energy"])
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyAdjustment:
+    """A closed month that would come out differently today: an offer, never a change."""
+
+    device_id: str
+    month: str
+    quantity: str
+    frozen_wh: int | None
+    current_wh: int | None
+
+    @property
+    def difference_wh(self) -> int:
+        """Current less frozen energy [Wh], unknown counting as 0."""
+        return (self.current_wh or 0) - (self.frozen_wh or 0)
+
+
+def freeze(
+    session: Session, energies: Sequence[DeviceEnergy], quantity: str, frozen_at: datetime
+) -> list[EnergyAdjustment]:
+    """Freeze monthly energies; those frozen before stay, and a difference comes back as an adjustment.
+
+    Raises ValueError for an energy whose period is no month.
+    """
+    for energy in energies:
+        if Period.parse(energy.period).kind is not PeriodKind.MONTH:
+            raise ValueError(f"only months are frozen, not {energy.period}")
+    existing = {(row.device_id, row.period) for row in frozen(session, energies_of(energies), quantity)}
+    for energy in energies:
+        if (energy.device_id, energy.period) not in existing:
+            session.add(_frozen_row(energy, quantity, frozen_at))
+            existing.add((energy.device_id, energy.period))
+    session.flush()
+    return adjustments(session, energies, quantity)
+
+
+def energies_of(energies: Sequence[DeviceEnergy]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the devices and the periods of energies, each once."""
+    return (
+        list(dict.fromkeys(energy.device_id for energy in energies)),
+        list(dict.fromkeys(energy.period for energy in energies)),
+    )
+
+
+def _frozen_row(energy: DeviceEnergy, quantity: str, frozen_at: datetime) -> FrozenEnergy:
+    return FrozenEnergy(
+        device_id=energy.device_id,
+        month=energy.period,
+        quantity=quantity,
+        energy_wh=energy.energy_wh,
+        completeness=energy.completeness,
+        method=str(energy.method),
+        estimated_wh=energy.estimated_wh,
+        flags=energy.flags,
+        frozen_at=frozen_at,
+    )
+
+
+def frozen(
+    session: Session, of: tuple[Sequence[str], Sequence[str]], quantity: str = "generated_energy_wh"
+) -> list[DeviceEnergy]:
+    """Return the frozen energies `of` (device ids, months), ordered by device and month."""
+    statement = (
+        select(FrozenEnergy)
+        .where(
+            FrozenEnergy.device_id.in_(of[0]),
+            FrozenEnergy.month.in_(of[1]),
+            FrozenEnergy.quantity == quantity,
+        )
+        .order_by(FrozenEnergy.device_id, FrozenEnergy.month)
+    )
+    return [
+        DeviceEnergy(
+            row.device_id,
+            row.month,
+            row.energy_wh,
+            row.completeness,
+            row.method,
+            row.estimated_wh,
+            row.flags,
+        )
+        for row in session.scalars(statement)
+    ]
+
+
+def adjustments(
+    session: Session, energies: Sequence[DeviceEnergy], quantity: str = "generated_energy_wh"
+) -> list[EnergyAdjustment]:
+    """Return where monthly energies as computed now differ from the frozen ones."""
+    stored = {(row.device_id, row.period): row for row in frozen(session, energies_of(energies), quantity)}
+    return [
+        EnergyAdjustment(energy.device_id, energy.period, quantity, row.energy_wh, energy.energy_wh)
+        for energy in energies
+        if (row := stored.get((energy.device_id, energy.period))) is not None
+        and row.energy_wh != energy.energy_wh
+    ]

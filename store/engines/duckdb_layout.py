@@ -1,0 +1,146 @@
+# ruff: noqa: S608, table and column names are ours, every value is a parameter
+"""Layout of the embedded engine's file: month tables, columns, and how the file is opened.
+
+Owns what is written where in a DuckDB file and the settings of the connection. It stores and reads nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from store.engines.batches import Integers, instant, microseconds
+from store.problem import Problem, ProblemsError
+from store.samples import SAMPLE_SCHEMA
+from store.series import SeriesUnavailableError
+
+LAYOUT = 1
+NEVER = np.iinfo(np.int64).min
+SHANGHAI_OFFSET_US = 8 * 3600 * 1_000_000
+STORED = ("device", *SAMPLE_SCHEMA.names[1:])
+_SQL_TYPES = {pa.float64(): "DOUBLE", pa.int64(): "BIGINT", pa.int32(): "INTEGER"}
+AGGREGATES = {
+    "mean": "avg({0})",
+    "min": "min({0})",
+    "max": "max({0})",
+    "first": "arg_min({0}, time)",
+    "last": "arg_max({0}, time)",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One month's table: its first and last-plus-one instant [us since 1970]."""
+
+    start: int
+    end: int
+
+    @property
+    def table(self) -> str:
+        """Name of the month's table."""
+        return f"samples_{instant(self.start):%Y%m}"
+
+
+def partition_of(time: int) -> Partition:
+    """Return the month in which an instant [us since 1970] lies."""
+    month = instant(time).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    following = (month + timedelta(days=32)).replace(day=1)
+    return Partition(microseconds(month), microseconds(following))
+
+
+def connect(path: Path, memory_limit: str, threads: int) -> Any:
+    """Open or create the file; raises ProblemsError when it is held elsewhere or cannot be opened."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory_limit,
+        "threads": str(threads),
+        "preserve_insertion_order": "false",
+        "checkpoint_threshold": "256MB",
+        "temp_directory": f"{path}.tmp",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return duckdb.connect(str(path), config=config)
+    except duckdb.Error as error:
+        text = str(error)
+        if "lock" in text:
+            problem = Problem(
+                str(path), "时序库已被另一个进程打开", "停止那个进程，或让命令经由正在运行的服务执行"
+            )
+        else:
+            problem = Problem(
+                str(path),
+                f"时序库打不开：{text.splitlines()[0]}",
+                "检查路径、权限、磁盘空间和 memory_limit 等参数",
+            )
+        raise ProblemsError([problem]) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A FROM and WHERE clause over stored rows `s` and wanted devices `w`, with its parameters."""
+
+    sql: str
+    params: Mapping[str, Any]
+    ids: Sequence[str]
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what DuckDB raises in the block into SeriesUnavailableError."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise SeriesUnavailableError(f"时序库 {path} 暂不可用：{error}") from error
+
+
+def column_definition(name: str) -> str:
+    """Return a stored column as it is declared in a month's table."""
+    if name == "device":
+        return "device INTEGER NOT NULL"
+    if name in {"time", "received_at"}:
+        return f"{name} TIMESTAMP"
+    return f"{name} {_SQL_TYPES[SAMPLE_SCHEMA.field(name).type]}"
+
+
+def plain(moment: datetime) -> datetime:
+    """Return the UTC instant without its zone, as the tables hold it."""
+    return instant(microseconds(moment)).replace(tzinfo=None)
+
+
+def for_storage(table: pa.Table, numbers: Integers) -> pa.Table:
+    """Return a batch with its device numbers and zoneless instants, in the order of STORED."""
+    naive = pa.timestamp("us")
+    keys = {
+        "device": pa.array(numbers, pa.int32()),
+        "time": table.column("time").cast(naive),
+        "received_at": table.column("received_at").cast(naive),
+    }
+    return pa.table({name: keys[name] if name in keys else table.column(name) for name in STORED})
+
+
+def downsample_sql(scan: Scan, step: timedelta, quantities: Mapping[str, str]) -> str:
+    """Return the query that aggregates a scan per device and step, aligned in Asia/Shanghai."""
+    width = step // timedelta(microseconds=1)
+    columns = [f"{AGGREGATES[method].format(name)} AS {name}" for name, method in quantities.items()]
+    bucket = f"(epoch_us(s.time) + {SHANGHAI_OFFSET_US}) // {width} AS bucket"
+    inner = ", ".join(["w.rank", bucket, "s.time", *(f"s.{name}" for name in quantities)])
+    outer = ", ".join(["rank", f"make_timestamp(bucket * {width} - {SHANGHAI_OFFSET_US}) AS time", *columns])
+    return f"SELECT {outer} FROM (SELECT {inner} FROM {scan.sql}) GROUP BY rank, bucket ORDER BY rank, bucket"
+
+
+def by_partition(times: Integers) -> Iterator[tuple[Partition, Integers]]:
+    """Yield each month that `times` [us] touch with the positions of its rows."""
+    rest = np.arange(len(times))
+    while len(rest):
+        partition = partition_of(int(times[rest].min()))
+        inside = times[rest] < partition.end
+        yield partition, rest[inside]
+        rest = rest[~inside]
