@@ -113,15 +113,18 @@ def guard_facts(table: Table, *, mutable: Sequence[str] = ()) -> None:
         postgresql=(
             (
                 "CREATE OR REPLACE FUNCTION sunledger_fact_fixed() RETURNS trigger AS $$ "
-                "BEGIN RAISE EXCEPTION '% is superseded, never edited', TG_TABLE_NAME; END $$ LANGUAGE plpgsql"
+                "BEGIN RAISE EXCEPTION '% is superseded, never edited', TG_TABLE_NAME; END $$ "
+                "LANGUAGE plpgsql"
             ),
             (
                 f"CREATE TRIGGER {name}_fixed BEFORE UPDATE OF {fixed} ON {name} "
                 "FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()"
             ),
             (
-                f"CREATE TRIGGER {name}_superseded_once BEFORE UPDATE OF superseded_at ON {name} FOR EACH ROW "
-                "WHEN (OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS DISTINCT FROM OLD.superseded_at) "
+                f"CREATE TRIGGER {name}_superseded_once BEFORE UPDATE OF superseded_at ON {name} "
+                "FOR EACH ROW "
+                "WHEN (OLD.superseded_at IS NOT NULL AND "
+                "NEW.superseded_at IS DISTINCT FROM OLD.superseded_at) "
                 "EXECUTE FUNCTION sunledger_fact_fixed()"
             ),
             (
