@@ -202,8 +202,8 @@ def test_the_child_stops_at_its_time_limit(workbook):
 
 def test_the_child_cannot_write_files():
     code = (
-        "from documents.sandbox import _bound_self; from documents.limits import Limits; _bound_self(Limits());"
-        "open('/tmp/sunledger-sandbox-probe', 'w').write('x' * 10_000)"
+        "from documents.sandbox import _bound_self; from documents.limits import Limits;"
+        "_bound_self(Limits()); open('/tmp/sunledger-sandbox-probe', 'w').write('x' * 10_000)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode != 0

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from defusedxml import ElementTree as ET
+from defusedxml import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,10 +31,10 @@ def parts_of(content: bytes) -> dict[str, bytes]:
 
 def live_formulas(content: bytes) -> list[str]:
     return [
-        ET.tostring(element, "unicode")
+        ElementTree.tostring(element, "unicode")
         for name, part in parts_of(content).items()
         if name.startswith("xl/worksheets/sheet")
-        for element in ET.fromstring(part).iter(f"{MAIN}f")
+        for element in ElementTree.fromstring(part).iter(f"{MAIN}f")
     ]
 
 
@@ -64,7 +64,7 @@ def test_ten_thousand_hostile_texts_give_no_live_formula_and_no_link(names):
     assert live_formulas(content) == []
     parts = parts_of(content)
     assert not any("externalLink" in name or b"<hyperlink" in part for name, part in parts.items())
-    cells = ET.fromstring(parts["xl/worksheets/sheet1.xml"]).iter(f"{MAIN}c")
+    cells = ElementTree.fromstring(parts["xl/worksheets/sheet1.xml"]).iter(f"{MAIN}c")
     named = [cell for cell in cells if cell.get("r", "").startswith(("A", "B")) and cell.get("t") != "s"]
     assert not [cell for cell in named if cell.find(f"{MAIN}v") is not None]
 
