@@ -119,7 +119,7 @@ def _entries(content: bytes, name: str, limits: Limits) -> list[zipfile.ZipInfo]
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, struct.error, ValueError, RuntimeError) as error:
         raise FileRefusedError(
             name, "压缩结构已损坏", "请用 WPS 或 Excel 打开后另存为新的 .xlsx 文件"
         ) from error
