@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from math import sin
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +23,8 @@ from api.demo.sky import Site, module_temperature, plane_irradiance
 from api.demo.weather import NODES, STEP_MINUTES, Floats, air_temperature, generator
 from store.periods import local_date, local_midnight
 from store.samples import DeviceState
+
+Degrees = TypeVar("Degrees", float, Floats)
 
 _STEP = timedelta(minutes=STEP_MINUTES)
 _STEP_HOURS = STEP_MINUTES / 60.0
@@ -151,7 +154,7 @@ class Plant:
         curves = self.day(day)
         position = (at - local_midnight(day)) / _STEP
         node = int(position)
-        if not _exists(self.machines[column], day) or curves.silent[node, column]:
+        if not exists(self.machines[column], day) or curves.silent[node, column]:
             return None
         return _reading(curves, self.machines[column], column, position)
 
@@ -231,7 +234,7 @@ class Plant:
 
     def _absent(self, day: date, power: Floats) -> None:
         for column in self._inverters:
-            if not _exists(self.machines[column], day):
+            if not exists(self.machines[column], day):
                 power[:, column] = 0.0
 
     def _meter_power(self, power: Floats) -> Floats:
@@ -267,7 +270,8 @@ def _meter_loss(seed: int, device_id: str) -> float:
     return float(generator(seed, 21, crc32(device_id.encode())).uniform(low, high))
 
 
-def _exists(machine: Machine, day: date) -> bool:
+def exists(machine: Machine, day: date) -> bool:
+    """Tell whether a machine stands in its place on a day."""
     installed = machine.installed_on is None or machine.installed_on <= day
     return installed and (machine.removed_on is None or day < machine.removed_on)
 
@@ -340,6 +344,6 @@ def _inverter_values(
     }
 
 
-def internal_temperature(ambient_c: float, load: float) -> float:
+def internal_temperature(ambient_c: Degrees, load: Degrees) -> Degrees:
     """Return an inverter's inside temperature [°C] from the air's and its load as a share of rated power."""
     return ambient_c + 5.0 + 24.0 * load
