@@ -1,0 +1,1 @@
+"""The versions of the database's shape, in order; each file takes it one step forward."""
