@@ -1,5 +1,5 @@
 """One file per page; the template of the same name stands in `dashboards/templates`."""
 
-from dashboards.pages import static
+from dashboards.pages import login, static
 
-ROUTERS = (static.router,)
+ROUTERS = (static.router, login.router)
