@@ -30,6 +30,8 @@ class PayeeKind(StrEnum):
     VILLAGE_COLLECTIVE = "village_collective"
     PURSE = "purse"
     RESERVE = "reserve"
+    DIVISION = "division"
+    SUPPLIER = "supplier"
 
 
 @dataclass(frozen=True, slots=True)

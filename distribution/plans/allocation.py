@@ -1,0 +1,177 @@
+"""Apply a plan to a frozen input: income in, every fen out to a line, with the way there.
+
+Owns the order of the work and the sums that must close. Pure: no database, no clock, no network. The
+arithmetic of each step stands in `primitives`.
+"""
+
+from fractions import Fraction
+
+from distribution.money import yuan
+from distribution.plans.book import Book, Payment, prefix_of
+from distribution.plans.document import Plan
+from distribution.types import Allocation, AllocationLine, PayeeKind, PlanInput, PurseTotal
+from store.periods import Period
+from store.problem import Problem, ProblemsError
+
+_PARENT_LENGTHS = {"township": 9, "county": 6}
+
+
+def allocate(plan: Plan, inputs: PlanInput) -> Allocation:
+    """Distribute the input's received money as the plan says.
+
+    The same plan and input give the same result on every machine. `input_hash` is left empty: who
+    freezes the input sets it.
+
+    Raises ProblemsError with the place in the plan and the arithmetic when the plan cannot be satisfied.
+    """
+    book = Book(plan, inputs, _period(inputs))
+    _carry_in(book)
+    for index, step in enumerate(plan.steps):
+        if step.in_force(book.period) and step.name not in book.skipped:
+            book.step_index = index
+            step.apply(book)
+    _give_rests(book)
+    for check in book.after:
+        check()
+    return _close(book)
+
+
+def _period(inputs: PlanInput) -> Period:
+    try:
+        return Period.parse(inputs.period)
+    except ValueError as error:
+        raise ProblemsError(
+            [Problem("period", str(error), "写成 2026-10、2026-Q4、2026-H2 或 2026")]
+        ) from error
+
+
+def _carry_in(book: Book) -> None:
+    """Put the opening balances of carrying purses back; other opening names belong to their steps."""
+    carrying = {purse.name for purse in book.plan.purses if purse.rest == "carry_over"}
+    steps = {step.name for step in book.plan.steps} | {
+        getattr(step, "advance", "") for step in book.plan.steps
+    }
+    for entry in book.inputs.opening:
+        if entry.purse in carrying:
+            book.open_with(entry)
+        elif entry.purse not in steps:
+            raise ProblemsError(
+                [
+                    Problem(
+                        f"opening.{entry.purse}",
+                        f"期初余额 {yuan(entry.amount_fen)} 元没有去处：方案中没有结转的钱袋“{entry.purse}”",
+                        '在方案中给它写 rest = "carry_over"，或从输入中去掉',
+                    )
+                ]
+            )
+
+
+def _give_rests(book: Book) -> None:
+    """Give what remains in each purse to whom the plan says; refuse where it says nothing."""
+    for number, purse in enumerate(book.plan.purses):
+        for division in book.divisions_with(purse.name):
+            amount = book.holding(purse.name, division).balance_fen
+            if purse.rest is None:
+                raise ProblemsError(
+                    [
+                        Problem(
+                            book.plan.place("purse", number),
+                            f"钱袋“{purse.label}”还剩 {yuan(amount)} 元，没有人可以领",
+                            "写一步把它发出去，或写 rest 说明余额归谁",
+                        )
+                    ]
+                )
+            kind, payee = _owner(purse.rest, purse.name, division)
+            trail = book.way_to(purse.name, division)
+            note = "结转下期" if kind is PayeeKind.PURSE else ""
+            book.pay(
+                [
+                    Payment(
+                        purse.name,
+                        division,
+                        kind,
+                        payee,
+                        amount,
+                        1,
+                        trail,
+                        note,
+                        purse.rest,
+                        village_code=division,
+                    )
+                ]
+            )
+
+
+def _owner(rest: str, purse: str, division: str) -> tuple[PayeeKind, str]:
+    if rest == "village_collective":
+        return PayeeKind.VILLAGE_COLLECTIVE, division
+    if rest in _PARENT_LENGTHS:
+        keep = min(_PARENT_LENGTHS[rest], len(prefix_of(division)))
+        return PayeeKind.DIVISION, division[:keep].ljust(len(division), "0")
+    if rest == "reserve":
+        return PayeeKind.RESERVE, purse
+    return PayeeKind.PURSE, purse
+
+
+def _close(book: Book) -> Allocation:
+    """Number the lines, add up, and prove that income - deductions + carried in = lines."""
+    lines = tuple(
+        AllocationLine(
+            number,
+            payment.purse,
+            payment.payee_kind,
+            payment.payee_id,
+            payment.amount_fen,
+            Fraction(payment.weight),
+            payment.trail,
+            payment.note,
+            payment.component or payment.purse,
+            payment.village_code,
+            payment.tie_break,
+        )
+        for number, payment in enumerate(book.payments, start=1)
+    )
+    totals: dict[str, int] = {}
+    for line in lines:
+        totals[line.purse] = totals.get(line.purse, 0) + line.amount_fen
+    income = sum(part.amount_fen for part in book.income)
+    deducted = sum(item.amount_fen for item in book.deductions)
+    distributable = income - deducted + book.carried_in_fen
+    if distributable != sum(totals.values()):
+        raise AssertionError(
+            f"{distributable} fen to distribute, but the lines sum to {sum(totals.values())}"
+        )
+    _name_unused(book)
+    return Allocation(
+        village_code=book.inputs.village_code,
+        period=book.inputs.period,
+        plan_id=book.plan.id,
+        plan_version=book.plan.version,
+        income=tuple(book.income),
+        deductions=tuple(book.deductions),
+        distributable_fen=distributable,
+        purses=tuple(
+            PurseTotal(purse.name, purse.label, totals[purse.name])
+            for purse in book.plan.purses
+            if purse.name in totals
+        ),
+        lines=lines,
+        warnings=tuple(book.warnings),
+        carried_in_fen=book.carried_in_fen,
+        receivables=tuple(book.receivables),
+        tests=tuple(book.tests),
+        approval=book.approval,
+        traces=tuple(book.traces_of(lines)),
+    )
+
+
+def _name_unused(book: Book) -> None:
+    """Warn about money and costs in the input that no step of the plan looked at."""
+    outside = [part for part in book.inputs.income if part not in book.income]
+    if outside:
+        total = sum(part.amount_fen for part in outside)
+        book.warn(f"到账 {yuan(total)} 元没有纳入分配：{'、'.join(part.source for part in outside)}")
+    kinds = {kind for step in book.plan.steps for kind in getattr(step, "costs", ())}
+    for item in book.inputs.costs:
+        if item.kind not in kinds:
+            book.warn(f"成本“{item.kind}” {yuan(item.amount_fen)} 元没有列入扣除（{item.source}）")

@@ -1,0 +1,321 @@
+"""The working book of one allocation: purses, what was deducted, who was paid, and the way there.
+
+Owns the only state that the primitives change. Money never appears or vanishes here: it enters with
+`receive`, moves between purses, and leaves as a deduction or a payment. Pure: no database, no clock.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, NoReturn
+
+from distribution.money import yuan
+from distribution.types import (
+    AllocationLine,
+    ApprovalTerms,
+    Deduction,
+    DeductionKind,
+    HouseholdInput,
+    IncomePart,
+    PayeeKind,
+    PlanInput,
+    PurseBalance,
+    Receivable,
+    Step,
+    StepInput,
+    TestResult,
+    Trace,
+)
+from store.periods import Period
+from store.problem import Problem, ProblemsError
+
+if TYPE_CHECKING:
+    from distribution.plans.document import Plan
+    from distribution.plans.primitives import base
+    from distribution.plans.primitives.base import Selection
+
+CODE_LENGTH = 12
+_LEVEL_LENGTHS = {"province": 2, "prefecture": 4, "county": 6, "township": 9, "village": 12}
+
+Bar = Callable[[HouseholdInput], bool]
+"""Tells whether a household is kept out of a purse."""
+
+
+def prefix_of(division_code: str) -> str:
+    """Return the significant digits of a 12-digit division code: 6 for a county, 9 a township."""
+    for length in _LEVEL_LENGTHS.values():
+        if division_code == division_code[:length].ljust(len(division_code), "0"):
+            return division_code[:length]
+    return division_code
+
+
+def level_of(division_code: str) -> str:
+    """Return the level of a 12-digit division code: county, township, village …"""
+    length = len(prefix_of(division_code))
+    return next((name for name, size in _LEVEL_LENGTHS.items() if size == length), "village")
+
+
+@dataclass(slots=True)
+class Payment:
+    """One payment in the making; later steps (floors, rounding) may still change its amount."""
+
+    purse: str
+    division: str
+    payee_kind: PayeeKind
+    payee_id: str
+    amount_fen: int
+    weight: Fraction | int = 1
+    trail: tuple[Step, ...] = ()
+    note: str = ""
+    component: str = ""
+    tie_break: str = ""
+    village_code: str = ""
+
+
+@dataclass(slots=True)
+class Holding:
+    """What one division has in one purse, and how it came there."""
+
+    balance_fen: int = 0
+    trail: tuple[Step, ...] = ()
+    moves: list[tuple[str, int]] = field(default_factory=list)
+
+
+class Book:
+    """The purses of one allocation. Every primitive reads and changes it through these methods."""
+
+    def __init__(self, plan: "Plan", inputs: PlanInput, period: Period) -> None:
+        self.plan = plan
+        self.inputs = inputs
+        self.period = period
+        self.holdings: dict[str, dict[str, Holding]] = {}
+        self.gross_fen: dict[str, int] = {}
+        self.income: list[IncomePart] = []
+        self.receivables: list[Receivable] = []
+        self.carried_in_fen = 0
+        self.deductions: list[Deduction] = []
+        self.deducted_from: dict[str, str] = {}
+        self.payments: list[Payment] = []
+        self.bars: dict[str, list[Bar]] = {}
+        self.prorated: set[str] = set()
+        self.waived: dict[str, str] = {}
+        self.skipped: set[str] = set()
+        self.warnings: list[str] = []
+        self.tests: list[TestResult] = []
+        self.approval = ApprovalTerms()
+        self.tracers: list[Callable[[AllocationLine], Trace | None]] = []
+        self.after: list[Callable[[], None]] = []
+        self.step_index = 0
+        self._households: dict[str, list[HouseholdInput]] = {}
+
+    # Problems
+
+    def where(self) -> str:
+        """Return the place of the present step: file, line, number and label."""
+        return self.plan.place_of_step(self.step_index)
+
+    def refuse(self, what: str, how_to_fix: str) -> NoReturn:
+        """Stop the allocation with the arithmetic that fails; raises ProblemsError."""
+        raise ProblemsError([Problem(self.where(), what, how_to_fix)])
+
+    def warn(self, text: str) -> None:
+        """Note something that does not stop the allocation but must be seen."""
+        self.warnings.append(text)
+
+    # Purses
+
+    def label(self, purse: str) -> str:
+        """Return the Chinese name of a purse."""
+        return self.plan.purse_label(purse)
+
+    def holding(self, purse: str, division: str) -> Holding:
+        """Return what a division has in a purse; an empty holding where there is nothing yet."""
+        return self.holdings.setdefault(purse, {}).setdefault(division, Holding())
+
+    def divisions_with(self, purse: str) -> list[str]:
+        """Return the divisions that have something in a purse, in the order of their codes."""
+        return sorted(code for code, held in self.holdings.get(purse, {}).items() if held.balance_fen)
+
+    def balance(self, purse: str) -> int:
+        """Return what all divisions together have in a purse [fen]."""
+        return sum(held.balance_fen for held in self.holdings.get(purse, {}).values())
+
+    def gross(self, purse: str) -> int:
+        """Return what this period's income put into a purse before anything was taken [fen]."""
+        return self.gross_fen.get(purse, 0)
+
+    def put(self, purse: str, division: str, amount_fen: int, trail: Sequence[Step]) -> None:
+        """Put money that was taken elsewhere into a purse."""
+        held = self.holding(purse, division)
+        held.balance_fen += amount_fen
+        held.trail = (*held.trail, *(step for step in trail if step not in held.trail))
+        held.moves.append(("+", amount_fen))
+
+    def take(self, purse: str, division: str, amount_fen: int) -> None:
+        """Take money out of a purse; refuses to take more than there is."""
+        held = self.holding(purse, division)
+        if amount_fen > held.balance_fen:
+            self.refuse(
+                f"钱袋“{self.label(purse)}”只有 {yuan(held.balance_fen)} 元，要付 {yuan(amount_fen)} 元，"
+                f"差 {yuan(amount_fen - held.balance_fen)} 元",
+                "降低标准或人数，或写明不足时怎么办",
+            )
+        held.balance_fen -= amount_fen
+
+    def way_to(self, purse: str, division: str) -> tuple[Step, ...]:
+        """Return the steps that explain a purse's balance, closed by its sum where it was changed."""
+        held = self.holding(purse, division)
+        if len(held.moves) > 1:
+            text = "".join(f" {'−' if sign == '-' else '+'} {yuan(fen)} 元" for sign, fen in held.moves)
+            held.trail = (
+                *held.trail,
+                Step(
+                    label=self.label(purse),
+                    formula=text.removeprefix(" + "),
+                    inputs=(),
+                    exact=Fraction(held.balance_fen),
+                    amount_fen=held.balance_fen,
+                ),
+            )
+            held.moves = [("+", held.balance_fen)]
+        return held.trail
+
+    def deduct(
+        self, purse: str, asked: dict[str, int], deduction: Deduction, explain: Callable[[str, int], Step]
+    ) -> None:
+        """Take a deduction out of a purse, division by division, and record it.
+
+        `asked` is the amount per division [fen]; `explain` makes the explanation of one division's part.
+        """
+        steps = []
+        for division, amount in asked.items():
+            step = explain(division, amount)
+            held = self.holding(purse, division)
+            self.take(purse, division, amount)
+            if amount:
+                held.trail = (*held.trail, step)
+                held.moves.append(("-", amount))
+            steps.append(step)
+        self.deductions.append(
+            Deduction(
+                name=deduction.name,
+                label=deduction.label,
+                amount_fen=sum(asked.values()),
+                clause=deduction.clause,
+                explanation=tuple(steps),
+                kind=deduction.kind,
+                asked_fen=deduction.asked_fen,
+            )
+        )
+        self.deducted_from[deduction.name] = purse
+
+    def move(self, source: str, division: str, parts: Iterable[tuple[str, Step]]) -> None:
+        """Move money from one purse into others of the same division, each part with its explanation."""
+        trail = self.way_to(source, division)
+        for target, step in parts:
+            self.take(source, division, step.amount_fen)
+            self.holding(source, division).moves.append(("-", step.amount_fen))
+            self.put(target, division, step.amount_fen, (*trail, step))
+
+    def open_with(self, entry: PurseBalance) -> None:
+        """Put an opening balance back into its purse."""
+        division = entry.division_code or self.inputs.village_code
+        label = f"{self.label(entry.purse)}上期结转"
+        formula = f"期初余额（自 {entry.since} 起）" if entry.since else "期初余额"
+        amount = entry.amount_fen
+        inputs = (StepInput(label, yuan(amount), f"opening.{entry.purse}"),)
+        self.put(entry.purse, division, amount, (Step(label, formula, inputs, Fraction(amount), amount),))
+        self.carried_in_fen += amount
+
+    # People
+
+    def households_of(self, division: str) -> list[HouseholdInput]:
+        """Return the households of a division that belong to it on a day of the period, sorted by id."""
+        if not self._households:
+            for household in sorted(self.inputs.households, key=lambda item: item.id):
+                if self.days(household):
+                    self._households.setdefault(household.village_code, []).append(household)
+        prefix = prefix_of(division)
+        if len(prefix) == CODE_LENGTH:
+            return self._households.get(division, [])
+        codes = sorted(code for code in self._households if code.startswith(prefix))
+        return [household for code in codes for household in self._households[code]]
+
+    def days(self, household: HouseholdInput) -> int:
+        """Return on how many days of the period a household belongs to its village."""
+        if household.valid_from is None and household.valid_to is None:
+            return self.period.day_count
+        start = max(household.valid_from or self.period.start, self.period.start)
+        end = min(household.valid_to or self.period.end, self.period.end)
+        return max(0, (end - start).days)
+
+    def day_share(self, household: HouseholdInput) -> Fraction:
+        """Return the share of the period's days on which a household belongs to its village."""
+        return Fraction(self.days(household), self.period.day_count)
+
+    def candidates(self, purse: str, division: str, selection: "Selection") -> list[HouseholdInput]:
+        """Return the households that a step may pay: selected, present, and not barred from the purse."""
+        bars = self.bars.get(purse, [])
+        return [
+            household
+            for household in self.households_of(division)
+            if selection.selects(household, self.period) and not any(bar(household) for bar in bars)
+        ]
+
+    def tie_break(self, purse: str, payee_id: str) -> str:
+        """Return the opaque number [16 hex digits] that decides equal remainders in a purse.
+
+        Source: docs/split.md.
+        """
+        text = f"{self.inputs.village_code}|{self.inputs.period}|{purse}|{payee_id}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def pay(self, payments: Iterable[Payment]) -> None:
+        """Pay out of purses; the money leaves the purse at once."""
+        for payment in payments:
+            self.take(payment.purse, payment.division, payment.amount_fen)
+            self.payments.append(payment)
+
+    def paid_from(self, purse: str) -> list[Payment]:
+        """Return the payments that were made out of a purse so far."""
+        return [payment for payment in self.payments if payment.purse == purse]
+
+    def traces_of(self, lines: Iterable[AllocationLine]) -> list[Trace]:
+        """Return where each line is booked, for the plans that say so."""
+        return [trace for line in lines for tracer in self.tracers if (trace := tracer(line))]
+
+    # Figures that tests and caps ask for
+
+    def year_to_date(self, name: str, household_id: str = "") -> int:
+        """Return what was booked earlier this year under a name of the plan [fen]."""
+        return sum(
+            entry.amount_fen
+            for entry in self.inputs.year_to_date
+            if entry.name == name and entry.household_id == household_id
+        )
+
+    def quantity(self, name: str) -> Fraction:
+        """Return a measured quantity of the input, such as the area of land; refuses when it is missing."""
+        if name not in self.inputs.quantities:
+            self.refuse(f"输入里没有数量“{name}”", f"在 quantities 中写上 {name}")
+        return self.inputs.quantities[name]
+
+
+def step_of(label: str, formula: str, amount_fen: int, step: "base.Step", **given: object) -> Step:
+    """Return an explanation step whose exact value is a whole number of fen."""
+    return Step(
+        label=label,
+        formula=formula,
+        inputs=tuple(StepInput(name, str(value)) for name, value in given.items()),
+        exact=Fraction(amount_fen),
+        amount_fen=amount_fen,
+        clause=step.clause,
+    )
+
+
+def cost_deduction(name: str, label: str, clause: str, asked_fen: int | None = None) -> Deduction:
+    """Return the head of a deduction for costs; the amount follows when it is taken."""
+    return Deduction(
+        name=name, label=label, amount_fen=0, clause=clause, kind=DeductionKind.COST, asked_fen=asked_fen
+    )

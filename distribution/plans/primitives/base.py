@@ -1,0 +1,156 @@
+"""What every primitive of a plan is made of: the step's common fields, and who is selected.
+
+Owns the shape that all steps share. What a step does with the money stands in its own file.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from datetime import date
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from distribution.types import HouseholdInput
+from store.periods import Period, PeriodKind
+
+if TYPE_CHECKING:
+    from distribution.plans.book import Book
+    from distribution.plans.document import Plan
+
+Per = Literal["period", "month", "quarter", "half_year", "year"]
+"""The length of time that an amount is for."""
+
+_MONTHS = {
+    PeriodKind.DAY: 0,
+    PeriodKind.MONTH: 1,
+    PeriodKind.QUARTER: 3,
+    PeriodKind.HALF_YEAR: 6,
+    PeriodKind.YEAR: 12,
+}
+
+
+def months_of(period: Period) -> int:
+    """Return how many calendar months a period has; 0 for a day."""
+    return _MONTHS[period.kind]
+
+
+def closes(period: Period, cycle: Per) -> bool:
+    """Tell whether a period is the last one of its month, quarter, half-year or year."""
+    if cycle in {"period", "month"}:
+        return True
+    length = {"quarter": 3, "half_year": 6, "year": 12}[cycle]
+    return (period.end.month - 1) % length == 0 and period.end.day == 1
+
+
+class Strict(BaseModel):
+    """A part of a plan document: unknown keys are refused, values do not change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=False)
+
+
+class Step(Strict):
+    """The fields that every step may have.
+
+    `name` is how other steps refer to it; `clause` is the place in the county's document that asks for
+    it; `valid_from`/`valid_to` (half-open) limit the periods in which the step is in force.
+    """
+
+    name: str = ""
+    label: str = ""
+    clause: str = ""
+    note: str = ""
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+    def in_force(self, period: Period) -> bool:
+        """Tell whether the step applies to a period: by the period's first day."""
+        after_start = self.valid_from is None or self.valid_from <= period.start
+        return after_start and (self.valid_to is None or period.start < self.valid_to)
+
+    def takes_from(self) -> Iterable[str]:
+        """Return the purses that the step takes money out of."""
+        return ()
+
+    def gives_to(self) -> Iterable[str]:
+        """Return the purses that the step puts money into."""
+        return ()
+
+    def pays_from(self) -> Iterable[str]:
+        """Return the purses out of which the step pays somebody."""
+        return ()
+
+    def refers_to(self) -> Iterable[str]:
+        """Return further purses or steps that the step names."""
+        return ()
+
+    def classes_used(self) -> Iterable[str]:
+        """Return the classes that the step names."""
+        return ()
+
+    def faults(self, _plan: "Plan") -> Iterable[tuple[str, str, str]]:
+        """Yield what is wrong with the step by itself: key, what, how to fix."""
+        return ()
+
+    @abstractmethod
+    def apply(self, book: "Book") -> None:
+        """Do what the step says with the money in the book.
+
+        Raises ProblemsError with the arithmetic when it cannot be done.
+        """
+
+
+class Selection(Strict):
+    """Which households a step means; every condition that is given must hold."""
+
+    classes: tuple[str, ...] = Field(default=(), description="has one of these classes in the period")
+    without_classes: tuple[str, ...] = Field(default=(), description="has none of these classes")
+    flags: tuple[str, ...] = Field(default=(), description="has all of these flags")
+    without_flags: tuple[str, ...] = Field(default=(), description="has none of these flags")
+    enrolment: str = Field(default="", description="is enrolled in this component in the period")
+
+    def selects(self, household: HouseholdInput, period: Period) -> bool:
+        """Tell whether a household meets every condition."""
+        if self.flags and not set(self.flags) <= set(household.flags):
+            return False
+        if self.without_flags and set(self.without_flags) & set(household.flags):
+            return False
+        if self.classes and not any(has_class(household, name, period) for name in self.classes):
+            return False
+        if any(has_class(household, name, period) for name in self.without_classes):
+            return False
+        return not self.enrolment or any(
+            enrolment.component == self.enrolment
+            and days_in(period, enrolment.valid_from, enrolment.valid_to) > 0
+            for enrolment in household.enrolments
+        )
+
+
+def days_in(period: Period, valid_from: date | None, valid_to: date | None) -> int:
+    """Return how many days of a period lie in a half-open range of dates."""
+    start = period.start if valid_from is None else max(valid_from, period.start)
+    end = period.end if valid_to is None else min(valid_to, period.end)
+    return max(0, (end - start).days)
+
+
+def has_class(household: HouseholdInput, name: str, period: Period) -> bool:
+    """Tell whether a household has a class on at least one day of the period."""
+    return any(
+        entry.name == name and days_in(period, entry.valid_from, entry.valid_to) > 0
+        for entry in household.classes
+    )
+
+
+def due_fen(amount_fen: int, per: Per, period: Period) -> int:
+    """Return what of an amount per month, quarter, half-year or year falls to a period [fen].
+
+    The parts of a cycle are cut so that they add up to the whole amount, exactly.
+    """
+    if per == "period" or not months_of(period):
+        return amount_fen
+    length = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}[per]
+    first = (period.start.month - 1) % length
+    last = first + months_of(period)
+    return amount_fen * last // length - amount_fen * first // length
+
+
+EVERYBODY = Selection()

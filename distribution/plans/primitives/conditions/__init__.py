@@ -1,0 +1,1 @@
+"""Primitives about who may be paid, and what must hold."""

@@ -1,0 +1,1 @@
+"""Primitives about what is taken off before distribution."""

@@ -1,0 +1,1 @@
+"""Primitives about how and where money enters: received components, advances, stakes."""

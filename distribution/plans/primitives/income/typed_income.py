@@ -1,0 +1,78 @@
+"""Primitive 1, typed revenue components: received money of named components enters a purse.
+
+Each component has its own arrival date and may go its own way; what no step takes in stays out of the
+distribution and is named in a warning.
+"""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Literal
+
+from pydantic import Field
+
+from distribution.money import yuan
+from distribution.plans.book import Book
+from distribution.plans.primitives.base import Step
+from distribution.types import Component, IncomePart, StepInput
+from distribution.types import Step as ExplanationStep
+
+COMPONENT_LABELS = {
+    Component.ELECTRICITY: "电费",
+    Component.SUBSIDY: "国家补贴",
+    Component.LOCAL_SUBSIDY: "地方补贴",
+    Component.ASSET_GAIN: "资产收益",
+    Component.ADVANCE: "垫付款",
+}
+
+
+class TypedIncome(Step):
+    """Take the received money of `components` into the purse `into`."""
+
+    kind: Literal["income"]
+    components: tuple[Component, ...] = Field(min_length=1)
+    into: str
+
+    def gives_to(self) -> Iterable[str]:
+        """Return the purse that receives the income."""
+        return (self.into,)
+
+    def apply(self, book: Book) -> None:
+        """Move every received part of the components into the purse."""
+        parts = take_in(self.components, book)
+        total = sum(part.amount_fen for part in parts)
+        division = book.inputs.village_code
+        book.put(self.into, division, total, (income_step(self, parts),))
+        book.gross_fen[self.into] = book.gross(self.into) + total
+
+
+def take_in(components: tuple[Component, ...], book: Book) -> list[IncomePart]:
+    """Return the input's income parts of some components and mark them as taken in.
+
+    Refuses money that arrives after the period: only received money is distributable.
+    """
+    parts = [part for part in book.inputs.income if part.component in components]
+    late = [part for part in parts if part.received_on >= book.period.end]
+    if late:
+        names = "、".join(f"{part.source} {yuan(part.amount_fen)} 元（{part.received_on}）" for part in late)
+        book.refuse(
+            f"还没有到账的钱不能分：{names}，而本期到 {book.period.end} 止",
+            "改到账日期，或放到下一期；应收未到的写在 receivables",
+        )
+    book.income.extend(parts)
+    return parts
+
+
+def income_step(step: Step, parts: list[IncomePart]) -> ExplanationStep:
+    """Return the explanation of received money: every part with its receipt."""
+    total = sum(part.amount_fen for part in parts)
+    return ExplanationStep(
+        label=step.label or "到账收入",
+        formula=" + ".join(f"{COMPONENT_LABELS[part.component]} {yuan(part.amount_fen)} 元" for part in parts)
+        or "本期没有到账",
+        inputs=tuple(
+            StepInput(COMPONENT_LABELS[part.component], yuan(part.amount_fen), part.source) for part in parts
+        ),
+        exact=Fraction(total),
+        amount_fen=total,
+        clause=step.clause,
+    )

@@ -1,0 +1,1 @@
+"""Primitives about how purses pay households, people and works."""

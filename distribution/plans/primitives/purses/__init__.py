@@ -1,0 +1,1 @@
+"""Primitives about how money moves between purses."""

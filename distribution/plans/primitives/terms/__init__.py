@@ -1,0 +1,1 @@
+"""Primitives about how an allocation is approved and booked."""
