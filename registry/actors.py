@@ -101,6 +101,14 @@ class NotPermittedError(PermissionError):
     """The actor's role does not allow what was asked."""
 
 
+def area_prefix(area: str) -> str:
+    """Return the leading digits that matter of a division code: 6 for a county, 9 a township, 12 a village."""
+    for length in _LEVEL_LENGTHS:
+        if area == area[:length].ljust(CODE_LENGTH, "0"):
+            return area[:length] if area.strip("0") else ""
+    return area
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Somebody who reads or writes: a login, or the system itself.
@@ -117,10 +125,7 @@ class Actor:
     @property
     def area_prefix(self) -> str:
         """The significant leading digits of the area: 6 for a county, 9 a township, 12 a village."""
-        for length in _LEVEL_LENGTHS:
-            if self.area == self.area[:length].ljust(CODE_LENGTH, "0"):
-                return self.area[:length] if self.area.strip("0") else ""
-        return self.area
+        return area_prefix(self.area)
 
     def may(self, permission: Permission) -> bool:
         """Tell whether the actor's role includes a permission."""

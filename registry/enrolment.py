@@ -239,7 +239,9 @@ def roster(session: Session, actor: Actor, village_code: str, period: Period) ->
         return ()
     enrolled = _by_household(session, actor, EnrolmentRow, EnrolmentRow.village_code == village_code, period)
     statement = scope(select(HouseholdRow), actor, HouseholdRow.village_code).where(
-        HouseholdRow.village_code == village_code, HouseholdRow.registered_on < period.end
+        HouseholdRow.village_code == village_code,
+        HouseholdRow.withdrawn_at.is_(None),
+        HouseholdRow.registered_on < period.end,
     )
     rows = session.scalars(statement.order_by(HouseholdRow.number, HouseholdRow.id)).all()
     present = [row for row in rows if row.left_on is None or row.left_on > period.start or row.id in enrolled]

@@ -27,7 +27,7 @@ from registry.facts import (
 )
 from registry.masking import mask_account, mask_id_number, mask_name, mask_phone
 from registry.secrets import KeyRing
-from store.db import Base, new_id
+from store.db import Base, UtcDateTime, new_id
 
 
 class LabourClass(StrEnum):
@@ -55,6 +55,7 @@ class HouseholdRow(Recorded, Base):
     name: Mapped[str]
     registered_on: Mapped[date]
     left_on: Mapped[date | None]
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class HouseholdMemberRow(Fact, Base):
@@ -240,7 +241,9 @@ def households(
     `on` leaves out households that were not registered yet, or had left, on that day.
     """
     actor.require(Permission.VIEW_HOUSEHOLDS)
-    statement = scope(select(HouseholdRow), actor, HouseholdRow.village_code)
+    statement = scope(select(HouseholdRow), actor, HouseholdRow.village_code).where(
+        HouseholdRow.withdrawn_at.is_(None)
+    )
     if village_code is not None:
         statement = statement.where(HouseholdRow.village_code == village_code)
     if on is not None:
@@ -254,7 +257,9 @@ def households(
 def household(session: Session, actor: Actor, household_id: str) -> Household | None:
     """Return a household of the actor's area, or None where there is none (or it lies outside)."""
     actor.require(Permission.VIEW_HOUSEHOLDS)
-    statement = scope(select(HouseholdRow), actor, HouseholdRow.village_code)
+    statement = scope(select(HouseholdRow), actor, HouseholdRow.village_code).where(
+        HouseholdRow.withdrawn_at.is_(None)
+    )
     row = session.scalar(statement.where(HouseholdRow.id == household_id))
     return None if row is None else as_record(Household, row)
 
@@ -453,6 +458,6 @@ def withdraw_account(session: Session, actor: Actor, account_id: str, now: datet
 def _own(session: Session, actor: Actor, household_id: str) -> HouseholdRow:
     actor.require(Permission.EDIT_REGISTRY)
     row = session.get(HouseholdRow, household_id)
-    if row is None or not actor.covers(row.village_code):
+    if row is None or row.withdrawn_at is not None or not actor.covers(row.village_code):
         raise LookupError(f"{actor.name} 的辖区内没有户 {household_id}")
     return row

@@ -9,12 +9,22 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, CheckConstraint, ColumnElement, ForeignKey, Index, String, or_, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    and_,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry.actors import CODE_LENGTH, Actor, Permission, in_area
 from registry.facts import Fact, Recorded, as_columns, as_record, guard_facts, holds_on, known, supersede
-from store.db import Base, new_id
+from store.db import Base, UtcDateTime, new_id
 
 
 class StationKind(StrEnum):
@@ -65,6 +75,7 @@ class StationRow(Recorded, Base):
     maintenance_phone: Mapped[str]
     payee: Mapped[str]
     archive: Mapped[str]
+    withdrawn_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class StationShareRow(Fact, Base):
@@ -214,11 +225,15 @@ class StationShare:
 
 
 def station_in_area(actor: Actor) -> ColumnElement[bool]:
-    """Return the condition on `StationRow`: hosted in the actor's area, or a share is held there."""
+    """Return the condition on `StationRow`: hosted in the actor's area, or a share is held there.
+
+    A station that was recorded by mistake (`withdrawn_at`) is seen by nobody.
+    """
     shared = select(StationShareRow.station_id).where(
         known(StationShareRow), in_area(actor, StationShareRow.village_code)
     )
-    return or_(in_area(actor, StationRow.division_code), StationRow.id.in_(shared))
+    here = or_(in_area(actor, StationRow.division_code), StationRow.id.in_(shared))
+    return and_(StationRow.withdrawn_at.is_(None), here)
 
 
 def stations(session: Session, actor: Actor) -> tuple[Station, ...]:
@@ -297,7 +312,8 @@ def village_shares(session: Session, actor: Actor, village_code: str, on: date) 
         known(StationShareRow), StationShareRow.village_code == village_code
     )
     statement = select(StationRow.id).where(
-        or_(StationRow.division_code == village_code, StationRow.id.in_(mine))
+        StationRow.withdrawn_at.is_(None),
+        or_(StationRow.division_code == village_code, StationRow.id.in_(mine)),
     )
     found = (
         share
