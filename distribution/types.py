@@ -417,7 +417,10 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class JournalDraft:
-    """A journal entry to be posted by the ledger; the key makes posting it twice the same as once."""
+    """A journal entry to be posted by the ledger; the key makes posting it twice the same as once.
+
+    `period` is the accounting month (`2026-10`); empty, it is the month of the business date.
+    """
 
     book: str
     business_date: date
@@ -428,3 +431,4 @@ class JournalDraft:
     postings: tuple[Posting, ...]
     reverses: int | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    period: str = ""
