@@ -102,7 +102,7 @@ class NotPermittedError(PermissionError):
 
 
 def area_prefix(area: str) -> str:
-    """Return the leading digits that matter of a division code: 6 for a county, 9 a township, 12 a village."""
+    """Return the digits of a division code that matter: 6 of a county, 9 of a township, 12 of a village."""
     for length in _LEVEL_LENGTHS:
         if area == area[:length].ljust(CODE_LENGTH, "0"):
             return area[:length] if area.strip("0") else ""

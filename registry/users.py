@@ -18,7 +18,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, delete, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
-from registry.actors import Actor, Permission, Role, scope
+from registry.actors import PERMISSIONS, Actor, Permission, Role, area_prefix, scope
 from registry.facts import Recorded
 from store.db import Base, UtcDateTime, new_id
 from store.problem import Problem, ProblemsError
@@ -188,28 +188,45 @@ class NewSession:
 @cache
 def _decoy_hash() -> str:
     # Verified for unknown logins, so that they cost the same time as known ones.
-    return _HASHER.hash(secrets.token_urlsafe(_TOKEN_BYTES))
+    return hash_password(secrets.token_urlsafe(_TOKEN_BYTES))
+
+
+def hash_password(password: str) -> str:
+    """Return the Argon2id hash of a password with its own salt."""
+    return _HASHER.hash(password)
+
+
+def password_fits(password: str, password_hash: str) -> bool:
+    """Tell whether a password is the one that was hashed; one that is too long never is."""
+    fits = _HASHER.verify(password[:_MAX_PASSWORD_LENGTH], password_hash)
+    return fits and len(password) <= _MAX_PASSWORD_LENGTH
+
+
+def one_time_password() -> str:
+    """Return a fresh random password that its owner must replace at the first login."""
+    return secrets.token_urlsafe(_ONE_TIME_BYTES)
 
 
 def create_user(
-    session: Session, actor: Actor, new: NewUser, now: datetime, one_time_password: str | None = None
+    session: Session, actor: Actor, new: NewUser, now: datetime, password: str | None = None
 ) -> str:
-    """Make a user and return the one-time password, which must be changed at the first login.
+    """Make a user and return the password, which must be changed at the first login.
 
+    Without `password` a fresh random one is made.
     Raises ProblemsError when the login is taken or malformed, PermissionError outside the area.
     """
     actor.require(Permission.MANAGE_USERS)
     if not actor.covers(new.area):
         raise PermissionError(f"{new.area or '全部'} 不在 {actor.name} 的辖区内")
     _refuse_login(session, new.login)
-    password = one_time_password or secrets.token_urlsafe(_ONE_TIME_BYTES)
+    password = password or one_time_password()
     row = UserRow(
         id=new_id("user"),
         login=new.login,
         name=new.name,
         role=new.role,
         area=new.area,
-        password_hash=_HASHER.hash(password),
+        password_hash=hash_password(password),
         password_set_at=now,
         disabled=False,
         must_change_password=True,
@@ -245,10 +262,11 @@ def authenticate(
     if failure is not None and failure.locked_until is not None and failure.locked_until > now:
         wait = int((failure.locked_until - now).total_seconds()) + 1
         return Refusal(f"尝试次数过多，请在 {-(-wait // 60)} 分钟后再试", retry_after_seconds=wait)
-    row = session.scalar(select(UserRow).where(UserRow.login == credentials.login))
-    password = credentials.password[:_MAX_PASSWORD_LENGTH]
-    right = _HASHER.verify(password, row.password_hash if row is not None else _decoy_hash())
-    if row is None or not right or row.disabled or len(credentials.password) > _MAX_PASSWORD_LENGTH:
+    row = session.scalar(
+        select(UserRow).where(UserRow.login == credentials.login, UserRow.disabled.is_(False))
+    )
+    right = password_fits(credentials.password, _decoy_hash() if row is None else row.password_hash)
+    if row is None or not right:
         return _refuse(session, credentials, now, policy)
     if failure is not None:
         session.delete(failure)
@@ -264,8 +282,13 @@ def _failure(session: Session, credentials: Credentials) -> LoginFailureRow | No
 
 
 def _failure_key(credentials: Credentials) -> str:
+    # Hashes, because people type passwords into the field of the login.
     login = credentials.login[:_MAX_LOGIN_LENGTH]
-    return hashlib.sha256(f"{login}\0{credentials.source}".encode()).hexdigest()
+    return f"{_digest(login)}:{_digest(credentials.source)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _refuse(session: Session, credentials: Credentials, now: datetime, policy: LoginPolicy) -> Refusal:
@@ -305,7 +328,7 @@ def open_session(
     session.execute(delete(UserSessionRow).where(UserSessionRow.expires_at < now))
     session.add(
         UserSessionRow(
-            token_hash=_token_hash(token),
+            token_hash=_digest(token),
             user_id=actor.user_id,
             csrf_token=opened.csrf_token,
             created_at=now,
@@ -315,10 +338,6 @@ def open_session(
     )
     session.flush()
     return opened
-
-
-def _token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def actor_of_session(
@@ -331,7 +350,7 @@ def actor_of_session(
     statement = (
         select(UserSessionRow, UserRow)
         .join(UserRow, UserRow.id == UserSessionRow.user_id)
-        .where(UserSessionRow.token_hash == _token_hash(token), UserRow.disabled.is_(False))
+        .where(UserSessionRow.token_hash == _digest(token), UserRow.disabled.is_(False))
         .where(UserSessionRow.expires_at > now, UserSessionRow.last_seen_at > now - policy.idle)
     )
     found = session.execute(statement).first()
@@ -345,7 +364,7 @@ def actor_of_session(
 
 def touch_session(session: Session, token: str, now: datetime) -> None:
     """Note that a session is in use; its idle time begins anew."""
-    row = session.get(UserSessionRow, _token_hash(token))
+    row = session.get(UserSessionRow, _digest(token))
     if row is not None and row.last_seen_at < now < row.expires_at:
         row.last_seen_at = now
         session.flush()
@@ -358,13 +377,13 @@ def csrf_matches(opened: OpenSession, given: str) -> bool:
 
 def close_session(session: Session, token: str) -> None:
     """Close a session; closing an unknown one is no error."""
-    session.execute(delete(UserSessionRow).where(UserSessionRow.token_hash == _token_hash(token)))
+    session.execute(delete(UserSessionRow).where(UserSessionRow.token_hash == _digest(token)))
 
 
 def close_sessions_of(session: Session, actor: Actor, user_id: str, now: datetime) -> None:
     """Close every session of a user: one's own, or another's as an administrator."""
     if user_id != actor.user_id:
-        _managed(session, actor, user_id)
+        managed_user(session, actor, user_id)
     session.execute(delete(UserSessionRow).where(UserSessionRow.user_id == user_id))
     audit.record(session, actor, audit.Entry("close_sessions", "user", user_id), now)
 
@@ -388,7 +407,46 @@ def users(session: Session, actor: Actor) -> tuple[User, ...]:
     )
 
 
-def _managed(session: Session, actor: Actor, user_id: str) -> UserRow:
+def disable_user(
+    session: Session, actor: Actor, user_id: str, now: datetime, *, disabled: bool = True
+) -> None:
+    """Close a login, or open it again; its sessions end at once.
+
+    Raises ProblemsError when it is the last administrator that could open any login again.
+    """
+    row = managed_user(session, actor, user_id)
+    if disabled and _is_last_administrator(session, row):
+        raise ProblemsError(
+            [Problem(f"用户 {row.login}", "是最后一个管理员，不能停用", "先设另一个同辖区的管理员")]
+        )
+    row.disabled = disabled
+    session.execute(delete(UserSessionRow).where(UserSessionRow.user_id == user_id))
+    session.flush()
+    audit.record(session, actor, audit.Entry("disable" if disabled else "enable", "user", user_id), now)
+
+
+def _is_last_administrator(session: Session, row: UserRow) -> bool:
+    managing = [role for role in Role if Permission.MANAGE_USERS in PERMISSIONS[role]]
+    if Role(row.role) not in managing:
+        return False
+    others = select(UserRow.area).where(
+        UserRow.role.in_(managing), UserRow.disabled.is_(False), UserRow.id != row.id
+    )
+    own = area_prefix(row.area)
+    return not any(own.startswith(area_prefix(area)) for area in session.scalars(others))
+
+
+def release_login(session: Session, actor: Actor, user_id: str, now: datetime) -> None:
+    """Forget the failures of a user's login from every source, so that a lock-out ends at once."""
+    row = managed_user(session, actor, user_id)
+    session.execute(delete(LoginFailureRow).where(LoginFailureRow.key.startswith(_digest(row.login))))
+    row.failed_count = 0
+    session.flush()
+    audit.record(session, actor, audit.Entry("release", "user", user_id), now)
+
+
+def managed_user(session: Session, actor: Actor, user_id: str) -> UserRow:
+    """Return the row of a user whom the actor may administer; raises LookupError for any other."""
     actor.require(Permission.MANAGE_USERS)
     row = session.get(UserRow, user_id)
     if row is None or not actor.covers(row.area):
