@@ -8,7 +8,9 @@ from fractions import Fraction
 
 from distribution.money import yuan
 from distribution.plans.book import Book, Payment, prefix_of
+from distribution.plans.checks import check_plan
 from distribution.plans.document import Plan
+from distribution.plans.inputs import check_input
 from distribution.types import Allocation, AllocationLine, PayeeKind, PlanInput, PurseTotal
 from store.periods import Period
 from store.problem import Problem, ProblemsError
@@ -24,7 +26,10 @@ def allocate(plan: Plan, inputs: PlanInput) -> Allocation:
 
     Raises ProblemsError with the place in the plan and the arithmetic when the plan cannot be satisfied.
     """
-    book = Book(plan, inputs, _period(inputs))
+    problems = [*check_plan(plan), *check_input(inputs)]
+    if problems:
+        raise ProblemsError(problems)
+    book = Book(plan, inputs, Period.parse(inputs.period))
     _carry_in(book)
     for index, step in enumerate(plan.steps):
         if step.in_force(book.period) and step.name not in book.skipped:
@@ -34,15 +39,6 @@ def allocate(plan: Plan, inputs: PlanInput) -> Allocation:
     for check in book.after:
         check()
     return _close(book)
-
-
-def _period(inputs: PlanInput) -> Period:
-    try:
-        return Period.parse(inputs.period)
-    except ValueError as error:
-        raise ProblemsError(
-            [Problem("period", str(error), "写成 2026-10、2026-Q4、2026-H2 或 2026")]
-        ) from error
 
 
 def _carry_in(book: Book) -> None:
