@@ -43,6 +43,7 @@ MODELS = (
     Model("growatt_max_mid", "MAX 80KTL3", 80, 100),
     Model("growatt_max_mid", "MAX 100KTL3", 100, 100),
 )
+MQTT_MAPPING = "sunledger"
 METER_PROFILE = "acrel_dtsd1352"
 METER_RESOLUTION_WH = 1000
 
@@ -132,7 +133,7 @@ def _inverter(station: Station, model: Model, place: int, reach: _Reach) -> Devi
         station_id=station.id,
         kind=DeviceKind.INVERTER,
         name=f"{place}号逆变器 {model.name}",
-        profile=model.profile,
+        profile=MQTT_MAPPING if reach.transport == "mqtt" else model.profile,
         installed_on=station.grid_connected_on or date(2018, 1, 1),
         topic=f"sunledger/{device_id}" if reach.transport == "mqtt" else "",
         cycle_seconds=CYCLE_SECONDS,
@@ -152,7 +153,7 @@ def _meter(station: Station, place: int, reach: _Reach) -> Device:
         station_id=station.id,
         kind=DeviceKind.METER,
         name="并网计量表",
-        profile=METER_PROFILE,
+        profile=MQTT_MAPPING if reach.transport == "mqtt" else METER_PROFILE,
         installed_on=station.grid_connected_on or date(2018, 1, 1),
         topic=f"sunledger/{device_id}" if reach.transport == "mqtt" else "",
         cycle_seconds=CYCLE_SECONDS,

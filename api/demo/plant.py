@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from math import sin
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 from zlib import crc32
 
@@ -132,17 +133,25 @@ class Plant:
         self._loss = np.array([_meter_loss(seed, machine.device_id) for machine in self.machines])
         self._midnights = [np.array([machine.initial_wh for machine in self.machines], dtype=np.float64)]
         self._cache: dict[date, DayCurves] = {}
+        self._computing = Lock()
 
     def day(self, day: date) -> DayCurves:
         """Return the curves of one local day, which must not lie before the epoch (ValueError)."""
         if day < self.epoch:
             raise ValueError(f"{day} lies before the plant's first day {self.epoch}")
-        if day not in self._cache:
-            for offset in range(len(self._midnights) - 1, (day - self.epoch).days):
-                self._compute(self.epoch + timedelta(days=offset))
-            curves = self._compute(day)
-            self._cache = {kept: self._cache[kept] for kept in sorted(self._cache)[-2:]} | {day: curves}
-        return self._cache[day]
+        with self._computing:
+            found = self._cache.get(day)
+            if found is None:
+                for offset in range(len(self._midnights) - 1, (day - self.epoch).days):
+                    self._compute(self.epoch + timedelta(days=offset))
+                found = self._compute(day)
+                self._cache = {kept: self._cache[kept] for kept in sorted(self._cache)[-2:]} | {day: found}
+            return found
+
+    def counter_at(self, device_id: str, day: date) -> int:
+        """Return what a device's counter shows at the beginning of a local day [Wh]."""
+        column = self.index[device_id]
+        return shown_counter(float(self.day(day).energy_wh[0, column]), self.machines[column].resolution_wh)
 
     def values(self, device_id: str, at: datetime) -> Mapping[str, float | int] | None:
         """Return what a device shows at an instant, or None while it cannot be heard or does not exist.
