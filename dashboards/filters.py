@@ -51,6 +51,11 @@ def energy(energy_wh: int | None) -> str:
     return f"{kwh(energy_wh)} 千瓦时"
 
 
+def wan(energy_wh: int | None) -> str:
+    """Return Wh as 万千瓦时 with two decimals, without the unit."""
+    return MISSING if energy_wh is None else _rounded(Decimal(energy_wh) / _WAN, 2)
+
+
 def kilowatt(power_w: float | None, digits: int = 1) -> str:
     """Return W as kW with thousands separators."""
     return MISSING if power_w is None else _rounded(Decimal(repr(power_w)).scaleb(-3), digits)
@@ -125,6 +130,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "uppercase": uppercase,
     "kwh": kwh,
     "energy": energy,
+    "wan": wan,
     "kilowatt": kilowatt,
     "number": number,
     "percent": percent,

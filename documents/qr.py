@@ -12,6 +12,6 @@ def qr_svg(text: str) -> str:
     """Return a QR code (error correction M) as an SVG without XML header, for pages and typst alike."""
     buffer = io.BytesIO()
     segno.make(text, error="m", micro=False).save(
-        buffer, kind="svg", xmldecl=False, border=2, svgclass=None, lineclass=None, omitsize=False
+        buffer, kind="svg", xmldecl=False, border=2, svgclass=None, lineclass=None, omitsize=True
     )
     return buffer.getvalue().decode()

@@ -47,12 +47,18 @@ function valueOf(item) {
   return Array.isArray(item.value) ? item.value[1] : item.value;
 }
 
-function baseOption(model, size) {
+function legendHeight(model, width, size) {
+  if (model.series.length < 2) return 14;
+  const wanted = model.series.reduce((sum, series) => sum + 50 + series.name.length * size, 0);
+  return 16 + Math.ceil(wanted / width) * size * 1.8;
+}
+
+function baseOption(model, size, width) {
   return {
     animation: false,
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, fontSize: size },
     aria: { enabled: false },
-    grid: { left: 8, right: 14, top: 44, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 14, top: legendHeight(model, width, size), bottom: 4, containLabel: true },
     legend: {
       show: model.series.length > 1,
       top: 0,
@@ -63,9 +69,6 @@ function baseOption(model, size) {
     tooltip: tooltip(model, size),
     yAxis: {
       type: "value",
-      name: model.unit,
-      nameTextStyle: { color: FAINT, fontSize: size, align: "left" },
-      nameGap: model.series.length > 1 ? 6 : 14,
       min: 0,
       axisLabel: { color: FAINT, fontSize: size },
       splitLine: { lineStyle: { color: GRIDLINE } },
@@ -123,7 +126,7 @@ function draw(figure) {
   box.hidden = false;
   const chart = init(box);
   chart.setOption({
-    ...baseOption(model, size),
+    ...baseOption(model, size, box.clientWidth),
     xAxis: xAxis(model, size),
     series: model.series.map(model.kind === "bars" ? barSeries : lineSeries),
   });
