@@ -167,7 +167,7 @@ def _classes(
 
 def _posts(rng: np.random.Generator, county: County, village: str, own: list[Family]) -> list[Post]:
     """Give posts to families that can work, as many as the village's share of power can pay."""
-    kw = _village_kw(county, village)
+    kw = village_kw(county, village)
     able = [one for one in own if any(member.labour_class != LabourClass.UNABLE for member in one.members)]
     count = min(max(1, round(kw * _POST_PER_KW)), 10, len(able))
     holders = rng.choice(len(able), size=count, replace=False)
@@ -187,7 +187,8 @@ def _posts(rng: np.random.Generator, county: County, village: str, own: list[Fam
     ]
 
 
-def _village_kw(county: County, village: str) -> float:
+def village_kw(county: County, village: str) -> float:
+    """Return the AC power [kW] behind a village's income: its own stations and its part of joint ones."""
     shares: dict[str, int] = {}
     for share in county.shares:
         shares[share.station_id] = shares.get(share.station_id, 0) + share.weight

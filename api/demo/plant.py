@@ -151,7 +151,10 @@ class Plant:
     def counter_at(self, device_id: str, day: date) -> int:
         """Return what a device's counter shows at the beginning of a local day [Wh]."""
         column = self.index[device_id]
-        return shown_counter(float(self.day(day).energy_wh[0, column]), self.machines[column].resolution_wh)
+        offset = (day - self.epoch).days
+        if not 0 <= offset < len(self._midnights):
+            self.day(day)
+        return shown_counter(float(self._midnights[offset][column]), self.machines[column].resolution_wh)
 
     def values(self, device_id: str, at: datetime) -> Mapping[str, float | int] | None:
         """Return what a device shows at an instant, or None while it cannot be heard or does not exist.
