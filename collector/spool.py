@@ -199,7 +199,7 @@ class Spool:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """One durable commit; the tallies in memory follow only when it succeeded."""
         with self._lock:
-            tallies, size = dict(self._tallies), self._size_bytes
+            tallies, size, done = dict(self._tallies), self._size_bytes, False
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -208,13 +208,14 @@ class Spool:
                     [item for item in self._tallies.items() if tallies.get(item[0]) != item[1]],
                 )
                 self._connection.execute("COMMIT")
-            except BaseException as error:
-                self._tallies, self._size_bytes = tallies, size
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise SpoolFullError(f"采集队列写不进：{error}") from error
-                raise
+                done = True
+            except sqlite3.OperationalError as error:
+                raise SpoolFullError(f"采集队列写不进：{error}") from error
+            finally:
+                if not done:
+                    self._tallies, self._size_bytes = tallies, size
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
 
     def _count(self, name: str, amount: int) -> None:
         self._tallies[name] = self._tallies.get(name, 0) + amount
