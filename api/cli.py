@@ -1,0 +1,106 @@
+"""The operator's door: `sunledger`.
+
+Owns which commands exist and how the service is started. What a command does is in `api/operations/`;
+how it prints and ends is in `api/commands/output.py`.
+"""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.commands import devices, exports, imports, money, plans, watching
+from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, settings_of, show
+from api.outcome import Outcome
+from store.periods import SHANGHAI
+from store.problem import Problem, ProblemsError
+
+app = typer.Typer(
+    name="sunledger",
+    help="阳光账本：村级光伏帮扶电站的采集、监测、收益分配与公示。",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def parse_moment(text: str, today: datetime) -> datetime:
+    """Read `12:30` (of `today`), `2026-06-15` or `2026-06-15T12:30`, local time of Asia/Shanghai.
+
+    Raises ProblemsError for anything else.
+    """
+    try:
+        if len(text) <= len("12:30:00") and ":" in text:
+            clock = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007, only the time of day is read
+            return datetime.combine(today.astimezone(SHANGHAI).date(), clock, SHANGHAI)
+        return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI)
+    except ValueError as error:
+        raise ProblemsError(
+            [Problem("--at", f"“{text}” 不是时刻", "写成 12:30、2026-06-15 或 2026-06-15T12:30（北京时间）")]
+        ) from error
+
+
+@app.command()
+def demo(
+    data: Annotated[Path, typer.Option("--data", help="演示数据目录")] = Path("demo-data"),
+    port: Annotated[int, typer.Option("--port", help="网页端口")] = 8350,
+    at: Annotated[str | None, typer.Option("--at", help="演示时刻，例如 12:30 或 2026-06-15T12:30")] = None,
+    *,
+    seed_only: Annotated[bool, typer.Option("--seed-only", help="只准备数据，不启动服务")] = False,
+) -> None:
+    """启动一个装满数据的演示县：真实的 Modbus 与 MQTT 设备、一年的历史、已结的账。"""
+    from api.demo.run import run_demo
+    from api.service import shifted_clock, system_clock
+
+    with refusing():
+        clock = shifted_clock(parse_moment(at, system_clock())) if at else system_clock
+        settings = settings_of(None, data).model_copy(update={"port": port})
+        run_demo(settings, clock, seed_only=seed_only)
+
+
+@app.command()
+def serve(
+    data: DataOption = None,
+    config: ConfigOption = None,
+    roles: Annotated[
+        str | None, typer.Option("--roles", help="本进程的角色，例如 web,collector,scheduler")
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", help="网页端口")] = None,
+) -> None:
+    """启动服务：采集、调度和网页。"""
+    from api.run import run_service
+    from api.service import system_clock
+    from api.settings import load_settings
+
+    with refusing():
+        run_service(load_settings(config, data_dir=data, roles=roles, port=port), system_clock)
+
+
+@app.command()
+def migrate(data: DataOption = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """建立数据库，或把它升级到本程序的结构；第一次运行时给出管理员的一次性口令。"""
+    from api.install import install
+    from api.service import exclusive, system_clock
+
+    with refusing():
+        settings = settings_of(config, data)
+        with exclusive(settings.data_dir):
+            revision, credential = install(settings, system_clock())
+        rows = ({"login": credential.login, "password": credential.password},) if credential else ()
+        summary = f"数据库结构 {revision}，已是最新"
+        show(Outcome(summary, {"login": "登录名", "password": "一次性口令"}, rows), as_json=as_json)
+
+
+for group in (devices, watching, money, plans, imports, exports):
+    group.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.exit(0)

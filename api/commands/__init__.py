@@ -1,0 +1,1 @@
+"""The operator's commands, grouped; `api.cli` puts them together."""

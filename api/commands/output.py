@@ -1,0 +1,93 @@
+"""How commands print and how they end.
+
+Tables for people, JSON for machines (`--json`), problems on standard error, and one meaning of the exit
+code: 0 done, 1 done and something was found, 2 not done.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import OperationalError
+
+from api.control import ask_running_service
+from api.operations import OPERATIONS
+from api.outcome import Exit, Outcome
+from api.service import open_services, system_clock
+from api.settings import Settings, load_settings
+from store.problem import Problem, ProblemsError
+
+JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON，供程序读取")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="数据目录（默认取设置 data_dir）")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="设置文件（TOML）")]
+
+
+def print_problems(problems: tuple[Problem, ...]) -> None:
+    """Print each problem on standard error: where, what, how to mend."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for problem in problems:
+        console.print(f"✕ {problem}", style="red", markup=False)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "—"
+    if isinstance(value, bool):
+        return "是" if value else "否"
+    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def show(outcome: Outcome, *, as_json: bool) -> None:
+    """Print an outcome and end with its exit code."""
+    if as_json:
+        typer.echo(json.dumps(outcome.as_json(), ensure_ascii=False, indent=2))
+    else:
+        console = Console(highlight=False)
+        if outcome.rows:
+            table = Table(show_edge=False, header_style="bold")
+            for key, label in outcome.columns.items():
+                right = all(isinstance(row.get(key), int | float | None) for row in outcome.rows)
+                table.add_column(label, justify="right" if right else "left", overflow="fold")
+            for row in outcome.rows:
+                table.add_row(*(_cell(row.get(key)) for key in outcome.columns))
+            console.print(table)
+        console.print(outcome.summary, markup=False)
+        print_problems(outcome.problems)
+    raise typer.Exit(int(outcome.exit_code))
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn problems, and a database that went away, into clear lines and exit code 2."""
+    try:
+        yield
+    except ProblemsError as error:
+        print_problems(error.problems)
+        raise typer.Exit(int(Exit.REFUSED)) from error
+    except OperationalError as error:
+        print_problems((Problem("数据库", f"没有回应：{error.orig}", "检查数据库服务和磁盘后再试"),))
+        raise typer.Exit(int(Exit.REFUSED)) from error
+
+
+def settings_of(config: Path | None, data: Path | None) -> Settings:
+    """Return the settings in force for a command."""
+    return load_settings(config, data_dir=data)
+
+
+def run_operation(
+    name: str, arguments: Mapping[str, Any], *, data: Path | None, config: Path | None, as_json: bool
+) -> None:
+    """Run an operation in the running service, or here where none runs; print it and end."""
+    with refusing():
+        settings = settings_of(config, data)
+        outcome = ask_running_service(settings.data_dir, name, arguments)
+        if outcome is None:
+            operation: Callable[..., Outcome] = OPERATIONS[name]
+            with open_services(settings, system_clock) as services:
+                outcome = operation(services, **arguments)
+        show(outcome, as_json=as_json)

@@ -1,0 +1,138 @@
+"""Commands about distribution plans; none of them needs a database."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.commands.output import JsonOption, refusing, show
+from api.outcome import Exit, Outcome
+from distribution.money import yuan
+from distribution.plans.allocation import allocate
+from distribution.plans.cases import run_cases
+from distribution.plans.checks import check_plan
+from distribution.plans.document import Plan, load_plan, plan_hash
+from distribution.plans.explanation import render_line
+from distribution.plans.inputs import input_schema, parse_input
+from distribution.types import Allocation
+
+app = typer.Typer(help="分配方案：检查、试算。", no_args_is_help=True)
+PlanFile = Annotated[Path, typer.Argument(help="方案文件（TOML）", exists=True, dir_okay=False)]
+InputFile = Annotated[Path, typer.Argument(help="输入（JSON）", exists=True, dir_okay=False)]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the commands of this module."""
+    parent.add_typer(app, name="plan")
+
+
+@app.command()
+def check(plan: PlanFile, *, as_json: JsonOption = False) -> None:
+    """检查方案是否成立，并运行它自带的算例。"""
+    with refusing():
+        document = load_plan(plan)
+        problems = check_plan(document) or run_cases(document)
+        state = "不能使用" if problems else f"可以使用，自带算例 {len(document.cases)} 个全部符合"
+        summary = f"{document.title}（{document.id} 第 {document.version} 版）：{state}"
+        row = {"id": document.id, "version": document.version, "hash": plan_hash(document)}
+        columns = {"id": "方案", "version": "版本", "hash": "内容摘要"}
+        exit_code = Exit.FOUND if problems else Exit.DONE
+        show(Outcome(summary, columns, (row,), tuple(problems), exit_code), as_json=as_json)
+
+
+@app.command()
+def simulate(plan: PlanFile, inputs: InputFile, *, as_json: JsonOption = False) -> None:
+    """用一份输入试算方案，列出每一行的金额和算法。"""
+    with refusing():
+        document = load_plan(plan)
+        allocation = allocate(document, parse_input(inputs.read_bytes(), inputs.name))
+        show(_outcome(document, allocation), as_json=as_json)
+
+
+@app.command()
+def schema(
+    what: Annotated[str, typer.Argument(help="plan 或 input")] = "plan",
+) -> None:
+    """输出方案或输入的 JSON Schema，供编辑器使用。"""
+    import orjson
+
+    chosen: dict[str, Any] = input_schema() if what == "input" else Plan.model_json_schema(by_alias=True)
+    typer.echo(orjson.dumps(chosen, option=orjson.OPT_INDENT_2).decode())
+
+
+def _outcome(document: Plan, allocation: Allocation) -> Outcome:
+    columns = {
+        "kind": "类别",
+        "label": "名目",
+        "payee": "对象",
+        "amount_yuan": "金额（元）",
+        "explanation": "算法",
+    }
+    parts = [
+        *_income(allocation),
+        *_deductions(allocation),
+        *_purses(allocation),
+        *_lines(document, allocation),
+    ]
+    rows = tuple({**row, "amount_yuan": yuan(row["amount_fen"])} for row in parts)
+    total = sum(line.amount_fen for line in allocation.lines)
+    summary = (
+        f"{document.title}：可分配 {yuan(allocation.distributable_fen)} 元，"
+        f"{len(allocation.lines)} 行合计 {yuan(total)} 元"
+    )
+    if allocation.warnings:
+        summary = "\n".join([summary, *(f"注意：{warning}" for warning in allocation.warnings)])
+    return Outcome(summary, columns, rows)
+
+
+def _income(allocation: Allocation) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": "income",
+            "label": str(part.component),
+            "payee": "",
+            "amount_fen": part.amount_fen,
+            "explanation": f"{part.received_on} 到账 {part.source}",
+        }
+        for part in allocation.income
+    ]
+
+
+def _deductions(allocation: Allocation) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": "deduction",
+            "label": item.label,
+            "payee": item.name,
+            "amount_fen": item.amount_fen,
+            "explanation": item.clause,
+        }
+        for item in allocation.deductions
+    ]
+
+
+def _purses(allocation: Allocation) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": "purse",
+            "label": purse.label,
+            "payee": purse.purse,
+            "amount_fen": purse.amount_fen,
+            "explanation": "",
+        }
+        for purse in allocation.purses
+    ]
+
+
+def _lines(document: Plan, allocation: Allocation) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": str(line.payee_kind),
+            "label": document.purse_label(line.purse),
+            "purse": line.purse,
+            "payee": line.payee_id,
+            "amount_fen": line.amount_fen,
+            "explanation": render_line(line),
+        }
+        for line in allocation.lines
+    ]

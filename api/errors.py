@@ -1,0 +1,145 @@
+"""HTTP codes, in one place: which failure becomes which answer.
+
+Owns the mapping from typed exceptions to problem+json (RFC 9457) for the API and to a Chinese page for
+people. Nothing of an internal failure is shown but a number under which the log has it.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from dashboards.web import (
+    ForgedRequestError,
+    LoginRequiredError,
+    NotFoundError,
+    error_page,
+    redirect,
+)
+from registry.actors import NotPermittedError
+from store.problem import Problem, ProblemsError
+
+API_PREFIX = "/api/"
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a failure is answered: status, title, what happened, what to do."""
+
+    status: int
+    title: str
+    what: str
+    how_to_fix: str
+    problems: tuple[Problem, ...] = ()
+
+
+_BY_STATUS = {
+    401: ("请先登录", "这里的内容需要登录后查看。", "登录后再试。"),
+    403: ("没有权限", "您的角色不能做这件事。", "请联系县里的管理员。"),
+    404: ("没有找到", "没有这一页，或者它不在您的管辖范围内。", "检查地址，或从首页重新进入。"),
+    405: ("不能这样访问", "这个地址不接受这种请求。", "从页面上的按钮或链接进入。"),
+    413: ("文件太大", "上传的内容超过了上限。", "把文件控制在 10 MB 以内，或分成几个文件。"),
+    503: ("暂时不能使用", "数据库没有回应。", "稍后再试；若一直如此，请通知维护人员。"),
+}
+_TITLE_OF_ANY = ("请求不能处理", "服务器不能处理这个请求。", "返回上一页再试。")
+
+
+def _of_status(status: int) -> Answer:
+    return Answer(status, *_BY_STATUS.get(status, _TITLE_OF_ANY))
+
+
+def _of_problems(error: ProblemsError) -> Answer:
+    first = error.problems[0] if error.problems else Problem("请求", str(error), "改正后再试")
+    return Answer(422, "内容有误", f"{first.where}：{first.what}", first.how_to_fix, error.problems)
+
+
+def _of_validation(error: RequestValidationError) -> Answer:
+    problems = tuple(
+        Problem(".".join(str(part) for part in item["loc"]), item["msg"], "对照接口说明改正")
+        for item in error.errors()
+    )
+    return Answer(422, "内容有误", f"有 {len(problems)} 处不符合要求", "改正后再提交", problems)
+
+
+def problem_json(request: Request, answer: Answer) -> JSONResponse:
+    """Return an answer as application/problem+json."""
+    content: dict[str, Any] = {
+        "type": "about:blank",
+        "title": answer.title,
+        "status": answer.status,
+        "detail": f"{answer.what}{answer.how_to_fix}",
+        "instance": request.url.path,
+    }
+    if answer.problems:
+        content["problems"] = [
+            {"where": item.where, "what": item.what, "how_to_fix": item.how_to_fix}
+            for item in answer.problems
+        ]
+    return JSONResponse(content, answer.status, media_type="application/problem+json")
+
+
+def answer_with(request: Request, answer: Answer) -> Response:
+    """Return an answer as problem+json below /api/, as a page elsewhere."""
+    if request.url.path.startswith(API_PREFIX):
+        return problem_json(request, answer)
+    return error_page(
+        request, status=answer.status, title=answer.title, what=answer.what, how_to_fix=answer.how_to_fix
+    )
+
+
+def answer_for_status(request: Request, status: int) -> Response:
+    """Return the usual answer for an HTTP status."""
+    return answer_with(request, _of_status(status))
+
+
+def _handler(
+    make: Callable[[Any], Answer],
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(request: Request, error: Exception) -> Response:
+        return answer_with(request, make(error))
+
+    return handle
+
+
+async def _login_required(request: Request, _error: Exception) -> Response:
+    if request.url.path.startswith(API_PREFIX):
+        return problem_json(request, _of_status(401))
+    return redirect("/login", back=request.url.path if request.method == "GET" else "/")
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    number = secrets.token_hex(4)
+    logger.error("unexpected failure", number=number, path=request.url.path, exc_info=error)
+    answer = Answer(
+        500, "出了故障", f"这一步没有完成，编号 {number}。", "什么都没有改变；请把编号告诉维护人员。"
+    )
+    return answer_with(request, answer)
+
+
+def install(application: FastAPI) -> None:
+    """Give an application its answers to every failure."""
+    handlers: dict[type[Exception], Callable[..., Awaitable[Response]]] = {
+        ProblemsError: _handler(_of_problems),
+        RequestValidationError: _handler(_of_validation),
+        HTTPException: _handler(lambda error: _of_status(error.status_code)),
+        NotFoundError: _handler(lambda _error: _of_status(404)),
+        NotPermittedError: _handler(lambda _error: _of_status(403)),
+        ForgedRequestError: _handler(
+            lambda _error: Answer(
+                403, "页面已失效", "这个表单不是从当前登录的页面提交的。", "刷新页面后再提交一次。"
+            )
+        ),
+        OperationalError: _handler(lambda _error: _of_status(503)),
+        LoginRequiredError: _login_required,
+        Exception: _unexpected,
+    }
+    for kind, handler in handlers.items():
+        application.add_exception_handler(kind, handler)

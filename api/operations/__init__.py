@@ -1,0 +1,12 @@
+"""What operator commands do, as functions of the services: the same whether a service runs or not."""
+
+from collections.abc import Callable
+
+from api.operations.energy import energy, telemetry
+from api.outcome import Outcome
+
+OPERATIONS: dict[str, Callable[..., Outcome]] = {
+    "energy": energy,
+    "import-telemetry": telemetry,
+}
+"""Every operation by the name under which a command asks for it; arguments are plain JSON values."""

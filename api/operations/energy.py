@@ -1,0 +1,117 @@
+"""Energy from counters, for operators: `sunledger energy`, and foreign history into the series."""
+
+from pathlib import Path
+from typing import Any
+
+from api.outcome import Exit, Outcome
+from collector.telemetry import TelemetryReport, import_telemetry, read_mapping
+from dashboards.web import Services
+from registry.actors import SYSTEM
+from registry.stations import DeviceKind, devices
+from store.energy import DeviceEnergy, EnergyQuestion, answer
+from store.events import Event, EventKind, Severity, record
+from store.periods import Period, PeriodKind
+from store.problem import Problem, ProblemsError
+
+COLUMNS = {
+    "device_id": "设备",
+    "period": "期间",
+    "energy_kwh": "电量 kWh",
+    "completeness": "完整率",
+    "estimated_kwh": "其中估计 kWh",
+    "method": "方法",
+}
+PROBLEMS_SHOWN = 20
+
+
+def period_of(text: str) -> Period:
+    """Read a period; raises ProblemsError with what may be written."""
+    try:
+        return Period.parse(text)
+    except ValueError as error:
+        raise ProblemsError(
+            [Problem("期间", f"“{text}” 不是期间", "写成 2026、2026-Q4、2026-10 或 2026-10-05")]
+        ) from error
+
+
+def _row(energy: DeviceEnergy) -> dict[str, Any]:
+    known = energy.energy_wh is not None
+    return {
+        "device_id": energy.device_id,
+        "period": energy.period,
+        "energy_wh": energy.energy_wh,
+        "energy_kwh": energy.energy_wh / 1000 if energy.energy_wh is not None else None,
+        "completeness": round(energy.completeness, 4),
+        "estimated_wh": energy.estimated_wh if known else None,
+        "estimated_kwh": energy.estimated_wh / 1000 if known else None,
+        "method": str(energy.method),
+        "flags": energy.flags,
+    }
+
+
+def energy(
+    services: Services, *, period: str, station: str = "", device: str = "", daily: bool = False
+) -> Outcome:
+    """Return the energy [Wh] of devices over a period, by day where `daily`."""
+    whole = period_of(period)
+    periods = list(whole.days()) if daily and whole.kind is not PeriodKind.DAY else [whole]
+    with services.database.reading() as session:
+        known = devices(session, SYSTEM, station or None)
+    chosen = [item for item in known if (not device or item.id == device) and item.kind != DeviceKind.SENSOR]
+    rows: list[dict[str, Any]] = []
+    for quantity, kinds in (
+        ("generated_energy_wh", {DeviceKind.INVERTER}),
+        ("exported_energy_wh", {DeviceKind.METER}),
+    ):
+        asked = [item for item in chosen if item.kind in kinds]
+        rated = {item.id: item.rated_power_w for item in asked}
+        ids = [item.id for item in asked]
+        if device and not chosen and quantity == "generated_energy_wh":
+            ids = [device]  # a device of foreign history that the registry does not know
+        question = EnergyQuestion(ids, periods, quantity, rated, until=services.clock())
+        rows += [_row(found) for found in answer(services.series, question)]
+    total = sum(row["energy_wh"] or 0 for row in rows if row["device_id"] in _inverters(chosen, device))
+    return Outcome(f"{whole.label}：{len(rows)} 行，逆变器合计 {total / 1000:,.1f} kWh", COLUMNS, tuple(rows))
+
+
+def _inverters(chosen: list[Any], device: str) -> set[str]:
+    return {item.id for item in chosen if item.kind == DeviceKind.INVERTER} or {device}
+
+
+def telemetry(services: Services, *, file: str, mapping: str) -> Outcome:
+    """Load a file of foreign history into the series; the same file again stores nothing twice."""
+    path = Path(file)
+    report = import_telemetry(services.series, path, read_mapping(Path(mapping)), lambda _report: None)
+    with services.database.transaction() as session:
+        record(session, _event(services, path, report))
+    summary = (
+        f"{path.name}：写入 {report.stored} 行，已有 {report.duplicates} 行，"
+        f"计数冲突 {len(report.conflicts)} 处，有问题 {report.problem_count} 行"
+    )
+    columns = {"device_id": "设备", "time": "时刻", "quantity": "量", "stored": "已存", "offered": "文件中"}
+    rows = tuple(
+        {
+            "device_id": item.device_id,
+            "time": item.time.isoformat(),
+            "quantity": item.quantity,
+            "stored": item.stored,
+            "offered": item.offered,
+        }
+        for item in report.conflicts[:PROBLEMS_SHOWN]
+    )
+    found = bool(report.problem_count or report.conflicts)
+    exit_code = Exit.FOUND if found else Exit.DONE
+    return Outcome(summary, columns, rows, report.problems[:PROBLEMS_SHOWN], exit_code)
+
+
+def _event(services: Services, path: Path, report: TelemetryReport) -> Event:
+    trouble = report.problem_count or report.conflicts
+    return Event(
+        at=services.clock(),
+        kind=EventKind.IMPORT,
+        severity=Severity.WARNING if trouble else Severity.INFO,
+        subject_kind="file",
+        subject_id=path.name,
+        message=f"导入历史数据 {path.name}：写入 {report.stored} 行，有问题 {report.problem_count} 行",
+        detail={"duplicates": report.duplicates, "conflicts": len(report.conflicts)},
+    )

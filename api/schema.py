@@ -1,0 +1,49 @@
+"""Every table of the program, and whether a database has them in the present form.
+
+Owns the list of table modules, which is handed to the migrations, so that `store` need not know them.
+"""
+
+import importlib
+
+from sqlalchemy import MetaData
+
+from store import migrations
+from store.db import Base, Database
+
+TABLE_MODULES = (
+    "store.energy",
+    "store.events",
+    "store.jobs",
+    "registry.divisions",
+    "registry.stations",
+    "registry.households",
+    "registry.enrolment",
+    "registry.users",
+    "registry.audit",
+    "registry.parameters",
+    "registry.intake",
+    "monitoring.tables",
+    "distribution.settlement.tables",
+    "distribution.plans.tables",
+    "distribution.approval.tables",
+    "distribution.ledger.tables",
+    "distribution.payout.tables",
+)
+
+
+def all_tables() -> MetaData:
+    """Return the metadata with every table of the program."""
+    for name in TABLE_MODULES:
+        importlib.import_module(name)
+    return Base.metadata
+
+
+def migrate(database: Database) -> str:
+    """Bring a database to the present schema; returns its version. Running it again changes nothing."""
+    return migrations.upgrade(database, all_tables()) or ""
+
+
+def require_current_schema(database: Database) -> None:
+    """Raise ProblemsError unless the database has exactly the schema of this program."""
+    all_tables()
+    migrations.check(database)

@@ -1,0 +1,97 @@
+"""One process of the service: opens the stores and runs the chosen roles.
+
+Owns the start and the clean stop. Every role is the same code in one process on embedded stores and in
+separate processes on server stores.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from api.schema import require_current_schema
+from api.settings import Settings
+from dashboards.web import Services
+from store.db import open_database
+from store.periods import Clock
+from store.problem import Problem, ProblemsError
+from store.series import open_series
+
+
+def system_clock() -> datetime:
+    """Return the present instant [UTC]."""
+    return datetime.now(UTC)
+
+
+def shifted_clock(start: datetime) -> Clock:
+    """Return a clock that shows `start` now and runs on from there at normal speed."""
+    offset: timedelta = start - system_clock()
+    return lambda: system_clock() + offset
+
+
+@contextmanager
+def exclusive(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory for this process alone; raises ProblemsError when another holds it."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (data_dir / "service.lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise ProblemsError(
+            [Problem(str(data_dir), f"数据目录不能写：{error.strerror}", "换一个目录，或改正它的权限")]
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ProblemsError(
+                [Problem(str(data_dir), "数据目录正由另一个进程使用", "等它结束，或先停止那个服务")]
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextmanager
+def open_services(settings: Settings, clock: Clock) -> Iterator[Services]:
+    """Open both stores for this process; closes them at the end, whatever happened.
+
+    Raises ProblemsError when a store cannot be opened or its schema is not the program's.
+    """
+    with exclusive(settings.data_dir):
+        database = open_database(settings.effective_database_url)
+        try:
+            require_current_schema(database)
+            series = open_series(settings.effective_series_url)
+            try:
+                yield Services(
+                    database=database,
+                    series=series,
+                    clock=clock,
+                    data_dir=settings.data_dir,
+                    site_name=settings.site_name,
+                    organizer=settings.organizer,
+                    watermark=settings.watermark,
+                )
+            finally:
+                series.close()
+        finally:
+            database.close()
+
+
+class Stop:
+    """A stop request that every role can wait for."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self, *_signal: object) -> None:
+        """Ask every role to stop."""
+        self._event.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until a stop is asked for, at most `seconds`; tells whether it was."""
+        return self._event.wait(seconds)
