@@ -1,11 +1,16 @@
 """The papers of a month: what the grid company bills and pays, and what the villages spend.
 
 Owns made-up but consistent figures, drawn from the plant's meters and the story: readings, energy, prices,
-amounts to the fen. It writes no file and no database (that is `api.demo.money`).
+amounts to the fen, and the files in
+which they arrive. It writes no database (that is `api.demo.money`).
 """
 
+import csv
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from io import StringIO
 
 from api.demo.county import County
 from api.demo.people import village_kw
@@ -121,3 +126,55 @@ def expenses(county: County, month: Period) -> tuple[Expense, ...]:
         if first:
             found.append(Expense(village, "insurance", kw * _INSURANCE_FEN_PER_KW, f"保险单 {stamp}"))
     return tuple(found)
+
+
+_STATEMENT_HEADINGS = (
+    "户号", "结算月份", "电表编号", "倍率", "上次示数", "本次示数", "上网电量(千瓦时)", "上网电价(元/千瓦时)",
+    "上网电费(元)", "补贴单价(元/千瓦时)", "补贴金额(元)",
+)  # fmt: skip
+_RECEIPT_HEADINGS = ("户号", "款项", "所属月份", "到账金额(元)", "到账日期", "银行流水号")
+
+
+def statement_file(billed: Sequence[Bill]) -> bytes:
+    """Return the grid company's statement of a month as a CSV file, one row a station."""
+    rows = [
+        (
+            bill.station.account_number,
+            bill.month,
+            bill.meter.meter_number,
+            bill.meter.meter_multiplier,
+            bill.previous_reading,
+            bill.current_reading,
+            bill.energy_kwh,
+            ELECTRICITY_PRICE,
+            _yuan(bill.electricity_fen),
+            bill.subsidy_price,
+            _yuan(bill.subsidy_fen),
+        )
+        for bill in billed
+    ]
+    return _csv(_STATEMENT_HEADINGS, rows)
+
+
+def receipts_file(billed: Sequence[Bill], received_on: date, *, with_subsidy: bool) -> bytes:
+    """Return the bank's list of what arrived for a month's bills on a day, one row an account and kind."""
+    rows: list[tuple[object, ...]] = []
+    for number, bill in enumerate(billed, start=1):
+        account, month = bill.station.account_number, bill.month
+        reference = f"{received_on:%Y%m%d}{number:04d}"
+        rows.append((account, "上网电费", month, _yuan(bill.electricity_fen), received_on, f"{reference}D"))
+        if with_subsidy:
+            rows.append((account, "财政补贴", month, _yuan(bill.subsidy_fen), received_on, f"{reference}B"))
+    return _csv(_RECEIPT_HEADINGS, rows)
+
+
+def _yuan(amount_fen: int) -> Decimal:
+    return Decimal(amount_fen).scaleb(-2)
+
+
+def _csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(headings)
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8-sig")

@@ -6,9 +6,11 @@ from decimal import Decimal
 import pytest
 
 from api.demo.county import SMALL, County, build_county
-from api.demo.paperwork import Bill, bills, expenses, fen, subsidy_is_paid
+from api.demo.paperwork import Bill, bills, expenses, fen, statement_file, subsidy_is_paid
 from api.demo.plant import Plant
 from api.demo.story import FactKind
+from distribution.settlement.columns import load_layout
+from distribution.settlement.statements import read_statement
 from store.periods import Period
 
 MONTHS = [Period.parse("2026-09"), Period.parse("2026-10")]
@@ -66,3 +68,13 @@ def test_villages_spend_less_than_a_sixth_of_what_they_are_billed(county: County
     spent = sum(one.amount_fen for month in MONTHS for one in expenses(county, month))
     assert spent < sum(bill.electricity_fen for bill in billed) / 6
     assert len({one.voucher for one in expenses(county, MONTHS[0])}) == 3 * len(county.village_codes)
+
+
+def test_the_statement_file_is_read_by_the_product_without_a_problem(billed: list[Bill]) -> None:
+    read = read_statement(statement_file(billed), "电费结算单.csv", load_layout("standard"))
+    assert read.problems == ()
+    assert [row.line.electricity_fen for row in read.rows] == [bill.electricity_fen for bill in billed]
+    assert [row.line.exported_energy_wh for row in read.rows] == [bill.energy_wh for bill in billed]
+    assert [row.line.meter_multiplier for row in read.rows] == [
+        bill.meter.meter_multiplier for bill in billed
+    ]
