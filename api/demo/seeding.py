@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from api.demo.county import FULL, County, CountySize, build_county
 from api.demo.history import Progress, load_history
+from api.demo.incidents import record_incidents
 from api.demo.people import People, build_people
 from api.demo.plant import Plant
 from api.demo.registration import (
@@ -108,6 +109,7 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
     progress("台账", 1, 2)
     with database.transaction() as session:
         logins = register_visitors(session, county, now)
+        record_incidents(session, county, now)
     progress("台账", 2, 2)
     plant = open_plant(data_dir, county)
     load_history(plant, series, now, progress)

@@ -19,6 +19,7 @@ from registry.stations import devices, stations
 from registry.users import Credentials, authenticate
 from store.db import Base, Database, open_database
 from store.energy import Method, device_energy
+from store.events import EventFilter, EventKind, recent
 from store.periods import Period, local_date
 from store.problem import ProblemsError
 from store.series import SeriesStore, open_series
@@ -151,6 +152,14 @@ def test_the_replaced_inverter_and_its_successor_share_the_month(seeded: Seeded)
     latest = seeded.series.latest([old, new.id])
     assert latest[new.id].values["generated_energy_wh"] < latest[old].values["generated_energy_wh"] / 10
     assert local_date(latest[old].time) < new.installed_on
+
+
+def test_lost_communication_stands_among_the_events_once(seeded: Seeded) -> None:
+    with seeded.database.reading() as session:
+        events = recent(session, only=EventFilter(kinds=[EventKind.COMMUNICATION]))
+    lost = [event for event in events if "通信中断" in event.message]
+    assert len(lost) == len(seeded.county.story.of(FactKind.COMMUNICATION_GAP))
+    assert len({event.id for event in events}) == len(events)
 
 
 def test_who_left_is_on_the_roster_for_the_days_before(seeded: Seeded) -> None:
