@@ -1,5 +1,5 @@
 """One file per page; the template of the same name stands in `dashboards/templates`."""
 
-from dashboards.pages import login, static
+from dashboards.pages import account, events, households, login, static
 
-ROUTERS = (static.router, login.router)
+ROUTERS = (static.router, login.router, account.router, events.router, households.router)
