@@ -27,11 +27,11 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "sunledger.toml"
-    file.write_text('port = 1\nsite_name = "甲"\nhost = "0.0.0.0"\n', encoding="utf-8")
+    file.write_text('port = 1\nsite_name = "甲"\nhost = "10.0.0.9"\n', encoding="utf-8")
     monkeypatch.setenv("SUNLEDGER_PORT", "2")
     monkeypatch.setenv("SUNLEDGER_SITE_NAME", "乙")
     settings = load_settings(file, port=3)
-    assert (settings.port, settings.site_name, settings.host) == (3, "乙", "0.0.0.0")
+    assert (settings.port, settings.site_name, settings.host) == (3, "乙", "10.0.0.9")
 
 
 @pytest.mark.parametrize(

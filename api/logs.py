@@ -1,0 +1,67 @@
+"""Logs: structured lines on standard error, without personal data.
+
+Owns the form of a log line and the filter that keeps identity, card and telephone numbers and secrets out
+of it. Who did what is the audit trail's (`registry.audit`), not the log's.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_IDENTITY = r"[1-9]\d{16}[\dXx]"
+_CARD = r"\d{16,19}"
+_PHONE = r"1[3-9]\d{9}"
+_PERSONAL = re.compile(rf"(?<![0-9A-Za-z])(?:{_IDENTITY}|{_CARD}|{_PHONE})(?![0-9A-Za-z])")
+_URL_PASSWORD = re.compile(r"(\w+://[^:/\s@]*):[^@/\s]+@")
+_SECRET_KEYS = re.compile(r"password|token|secret|authorization|cookie", re.IGNORECASE)
+HIDDEN = "***"
+
+
+def redact(text: str) -> str:
+    """Return a text in which identity, card and telephone numbers and passwords in addresses are hidden."""
+    return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", _PERSONAL.sub(HIDDEN, text))
+
+
+def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if _SECRET_KEYS.search(key):
+            event[key] = HIDDEN
+        elif isinstance(value, str):
+            event[key] = redact(value)
+    return event
+
+
+def configure_logs(level: str) -> None:
+    """Send every log line of the program and its libraries to standard error, redacted."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redact_event,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _redact_event,
+                structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in ("apscheduler", "pymodbus", "amqtt", "transitions", "alembic", "httpx", "uvicorn.access"):
+        logging.getLogger(name).setLevel(max(logging.getLevelName(level), logging.WARNING))
