@@ -51,6 +51,9 @@ check: $(VENV)/.dev ## lint, format, types, import contracts, tidiness
 bench: test-tools ## print speed and memory, each beside a named baseline
 	@$(BIN)/python -m tests.bench
 
+bench-%: test-tools
+	@$(BIN)/python -m tests.bench $*
+
 soak: test-tools ## the long proofs, in full
 	@SUNLEDGER_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -q -m soak --timeout 0
 
