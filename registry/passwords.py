@@ -31,13 +31,43 @@ _MAX_LENGTH = 128
 _CLASSES = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^A-Za-z0-9]")
 # What the well-known lists of broken passwords are made of: a password that is little more than one of
 # these is refused.
-_COMMON = tuple(
-    (
-        "password passw0rd p@ssw0rd p@ssword admin administrator root qwerty qwertyuiop asdfgh zxcvbn "
-        "letmein welcome iloveyou monkey dragon abc123 abcd1234 1q2w3e4r 1qaz2wsx a123456 woaini 5201314 "
-        "123456 12345678 1234567890 111111 000000 666666 888888 112233 123123 sunledger guangfu xiangcun "
-        "zhenxing "
-    ).split()
+_COMMON = (
+    "password",
+    "passw0rd",
+    "p@ssw0rd",
+    "p@ssword",
+    "admin",
+    "administrator",
+    "root",
+    "qwerty",
+    "qwertyuiop",
+    "asdfgh",
+    "zxcvbn",
+    "letmein",
+    "welcome",
+    "iloveyou",
+    "monkey",
+    "dragon",
+    "abc123",
+    "abcd1234",
+    "1q2w3e4r",
+    "1qaz2wsx",
+    "a123456",
+    "woaini",
+    "5201314",
+    "123456",
+    "12345678",
+    "1234567890",
+    "111111",
+    "000000",
+    "666666",
+    "888888",
+    "112233",
+    "123123",
+    "sunledger",
+    "guangfu",
+    "xiangcun",
+    "zhenxing",
 )
 _SEQUENCES = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
 _RUN = 5
