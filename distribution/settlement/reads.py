@@ -1,0 +1,320 @@
+"""What settlement knows, read within the actor's area.
+
+Owns the queries over settlements (always the latest revision), receivables, receipts, costs and
+remittances. A village sees a joint station's figures as its own part.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from distribution.settlement.tables import (
+    CostRow,
+    ReceiptRow,
+    ReceiptShareRow,
+    ReceivableRow,
+    RemittanceRow,
+    SettlementLineRow,
+    SettlementRow,
+)
+from distribution.types import Component, Receivable, Settlement, SettlementLine
+from registry.actors import Actor, Permission, in_area, scope
+from registry.stations import StationRow, station_in_area
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Money that arrived [fen] for a station, component and settlement month; `shares` are the villages'."""
+
+    id: str
+    station_id: str
+    component: Component
+    month: str
+    amount_fen: int
+    received_on: date
+    bank_reference: str
+    source: str
+    shares: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A cost of a village and month [fen]; `paid_on` is None until the bank has paid it."""
+
+    id: str
+    village_code: str
+    month: str
+    kind: str
+    text: str
+    amount_fen: int
+    incurred_on: date
+    paid_on: date | None
+    voucher: str
+    station_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remittance:
+    """Money passed on from the county's account to a village's [fen]."""
+
+    id: str
+    village_code: str
+    amount_fen: int
+    remitted_on: date
+    bank_reference: str
+
+
+def effective_settlement(session: Session, station_id: str, month: str) -> SettlementRow | None:
+    """Return the latest revision for a station and month, or None; unscoped, for the rooms' own use."""
+    statement = select(SettlementRow).where(
+        SettlementRow.station_id == station_id, SettlementRow.month == month
+    )
+    return session.scalar(statement.order_by(SettlementRow.revision.desc()).limit(1))
+
+
+def settlements(
+    session: Session, actor: Actor, *, month: str = "", station_id: str = ""
+) -> tuple[Settlement, ...]:
+    """Return the latest revisions of the actor's stations, by month and station."""
+    actor.require(Permission.VIEW_MONEY)
+    newest = (
+        select(SettlementRow.station_id, SettlementRow.month, func.max(SettlementRow.revision).label("last"))
+        .group_by(SettlementRow.station_id, SettlementRow.month)
+        .subquery()
+    )
+    statement = (
+        select(SettlementRow)
+        .join(StationRow, StationRow.id == SettlementRow.station_id)
+        .join(
+            newest,
+            (newest.c.station_id == SettlementRow.station_id)
+            & (newest.c.month == SettlementRow.month)
+            & (newest.c.last == SettlementRow.revision),
+        )
+        .where(station_in_area(actor))
+    )
+    return _settlements(session, statement, month, station_id)
+
+
+def revisions(session: Session, actor: Actor, station_id: str, month: str) -> tuple[Settlement, ...]:
+    """Return every revision of a station's month, oldest first, within the actor's area."""
+    actor.require(Permission.VIEW_MONEY)
+    statement = (
+        select(SettlementRow)
+        .join(StationRow, StationRow.id == SettlementRow.station_id)
+        .where(station_in_area(actor))
+    )
+    return _settlements(session, statement, month, station_id)
+
+
+def _settlements(
+    session: Session, statement: Select[Any], month: str, station_id: str
+) -> tuple[Settlement, ...]:
+    query = statement
+    if month:
+        query = query.where(SettlementRow.month == month)
+    if station_id:
+        query = query.where(SettlementRow.station_id == station_id)
+    order = (SettlementRow.month, SettlementRow.station_id, SettlementRow.revision)
+    rows = session.scalars(query.order_by(*order)).all()
+    lines = _lines(session, [row.id for row in rows])
+    return tuple(
+        Settlement(
+            row.id,
+            row.station_id,
+            row.month,
+            row.revision,
+            lines[row.id],
+            row.electricity_fen,
+            row.subsidy_fen,
+            row.local_subsidy_fen,
+            row.exported_energy_wh,
+            row.source,
+        )
+        for row in rows
+    )
+
+
+def _lines(session: Session, ids: Sequence[str]) -> dict[str, tuple[SettlementLine, ...]]:
+    found: dict[str, list[SettlementLine]] = defaultdict(list)
+    for start in range(0, len(ids), 500):
+        statement = select(SettlementLineRow).where(
+            SettlementLineRow.settlement_id.in_(ids[start : start + 500])
+        )
+        order = (SettlementLineRow.settlement_id, SettlementLineRow.line_no)
+        for row in session.scalars(statement.order_by(*order)):
+            found[row.settlement_id].append(_line(row))
+    return defaultdict(tuple, {key: tuple(lines) for key, lines in found.items()})
+
+
+def _line(row: SettlementLineRow) -> SettlementLine:
+    return SettlementLine(
+        row.account_number,
+        row.meter_number,
+        row.meter_multiplier,
+        Decimal(row.previous_reading),
+        Decimal(row.current_reading),
+        row.exported_energy_wh,
+        Decimal(row.electricity_price),
+        row.electricity_fen,
+        Decimal(row.subsidy_price),
+        row.subsidy_fen,
+        row.local_subsidy_fen,
+        row.tax_fen,
+        row.adjustment_fen,
+        row.tariff_window,
+    )
+
+
+def receivable_parts(session: Session, settlement_id: str) -> dict[Component, dict[str, int]]:
+    """Return the villages' parts [fen] of each component of a settlement; unscoped."""
+    parts: dict[Component, dict[str, int]] = defaultdict(dict)
+    statement = select(ReceivableRow).where(ReceivableRow.settlement_id == settlement_id)
+    for row in session.scalars(statement.order_by(ReceivableRow.component, ReceivableRow.village_code)):
+        parts[Component(row.component)][row.village_code] = row.amount_fen
+    return dict(parts)
+
+
+def received_parts(session: Session, station_id: str, month: str) -> dict[Component, dict[str, int]]:
+    """Return what each village has received [fen] of a station's month, by component; unscoped."""
+    parts: dict[Component, dict[str, int]] = defaultdict(dict)
+    statement = (
+        select(ReceiptRow.component, ReceiptShareRow.village_code, func.sum(ReceiptShareRow.amount_fen))
+        .join(ReceiptShareRow, ReceiptShareRow.receipt_id == ReceiptRow.id)
+        .where(ReceiptRow.station_id == station_id, ReceiptRow.month == month)
+        .group_by(ReceiptRow.component, ReceiptShareRow.village_code)
+    )
+    for component, village, amount in session.execute(statement):
+        parts[Component(component)][village] = int(amount)
+    return dict(parts)
+
+
+def outstanding(session: Session, actor: Actor, village_code: str, until: str) -> tuple[Receivable, ...]:
+    """Return what a village is still owed of months up to and with `until`, by station and component."""
+    actor.require(Permission.VIEW_MONEY)
+    if not actor.covers(village_code):
+        return ()
+    newest = (
+        select(SettlementRow.station_id, SettlementRow.month, func.max(SettlementRow.revision).label("last"))
+        .group_by(SettlementRow.station_id, SettlementRow.month)
+        .subquery()
+    )
+    owed = (
+        select(SettlementRow, ReceivableRow.component, ReceivableRow.amount_fen)
+        .join(ReceivableRow, ReceivableRow.settlement_id == SettlementRow.id)
+        .join(
+            newest,
+            (newest.c.station_id == SettlementRow.station_id)
+            & (newest.c.month == SettlementRow.month)
+            & (newest.c.last == SettlementRow.revision),
+        )
+        .where(ReceivableRow.village_code == village_code, SettlementRow.month <= until)
+        .order_by(SettlementRow.month, SettlementRow.station_id, ReceivableRow.component)
+    )
+    received = _received_by_village(session, village_code)
+    parts = []
+    for row, component, amount in session.execute(owed):
+        rest = amount - received.get((row.station_id, row.month, component), 0)
+        if rest:
+            parts.append(Receivable(Component(component), rest, row.month, row.id, row.station_id))
+    return tuple(parts)
+
+
+def _received_by_village(session: Session, village_code: str) -> dict[tuple[str, str, str], int]:
+    keys = (ReceiptRow.station_id, ReceiptRow.month, ReceiptRow.component)
+    statement = (
+        select(*keys, func.sum(ReceiptShareRow.amount_fen))
+        .join(ReceiptShareRow, ReceiptShareRow.receipt_id == ReceiptRow.id)
+        .where(ReceiptShareRow.village_code == village_code)
+        .group_by(*keys)
+    )
+    return {(row[0], row[1], row[2]): int(row[3]) for row in session.execute(statement)}
+
+
+def receipts(
+    session: Session, actor: Actor, *, village_code: str = "", station_id: str = "", ids: Sequence[str] = ()
+) -> tuple[Receipt, ...]:
+    """Return receipts of the actor's stations in order of arrival, of one village or station."""
+    actor.require(Permission.VIEW_MONEY)
+    statement = (
+        select(ReceiptRow)
+        .join(StationRow, StationRow.id == ReceiptRow.station_id)
+        .where(station_in_area(actor))
+    )
+    if village_code:
+        mine = select(ReceiptShareRow.receipt_id).where(ReceiptShareRow.village_code == village_code)
+        statement = statement.where(ReceiptRow.id.in_(mine))
+    if station_id:
+        statement = statement.where(ReceiptRow.station_id == station_id)
+    if ids:
+        statement = statement.where(ReceiptRow.id.in_(ids))
+    rows = session.scalars(statement.order_by(ReceiptRow.received_on, ReceiptRow.id)).all()
+    parts: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for start in range(0, len(rows), 500):
+        wanted = [row.id for row in rows[start : start + 500]]
+        shares = select(ReceiptShareRow).where(ReceiptShareRow.receipt_id.in_(wanted))
+        for share in session.scalars(shares.order_by(ReceiptShareRow.village_code)):
+            parts[share.receipt_id].append((share.village_code, share.amount_fen))
+    return tuple(
+        Receipt(
+            row.id,
+            row.station_id,
+            Component(row.component),
+            row.month,
+            row.amount_fen,
+            row.received_on,
+            row.bank_reference,
+            row.source,
+            tuple(parts[row.id]),
+        )
+        for row in rows
+    )
+
+
+def costs(
+    session: Session, actor: Actor, *, village_code: str = "", until: str = "", month: str = ""
+) -> tuple[Cost, ...]:
+    """Return costs of the actor's villages by month; of one village, one month, or up to a month."""
+    actor.require(Permission.VIEW_MONEY)
+    statement = scope(select(CostRow), actor, CostRow.village_code)
+    if village_code:
+        statement = statement.where(CostRow.village_code == village_code)
+    if until:
+        statement = statement.where(CostRow.month <= until)
+    if month:
+        statement = statement.where(CostRow.month == month)
+    rows = session.scalars(statement.order_by(CostRow.month, CostRow.kind, CostRow.id))
+    return tuple(
+        Cost(
+            row.id,
+            row.village_code,
+            row.month,
+            row.kind,
+            row.text,
+            row.amount_fen,
+            row.incurred_on,
+            row.paid_on,
+            row.voucher,
+            row.station_id,
+        )
+        for row in rows
+    )
+
+
+def remittances(session: Session, actor: Actor, *, village_code: str = "") -> tuple[Remittance, ...]:
+    """Return remittances to the actor's villages by date."""
+    actor.require(Permission.VIEW_MONEY)
+    statement = select(RemittanceRow).where(in_area(actor, RemittanceRow.village_code))
+    if village_code:
+        statement = statement.where(RemittanceRow.village_code == village_code)
+    rows = session.scalars(statement.order_by(RemittanceRow.remitted_on, RemittanceRow.id))
+    return tuple(
+        Remittance(row.id, row.village_code, row.amount_fen, row.remitted_on, row.bank_reference)
+        for row in rows
+    )
