@@ -66,21 +66,29 @@ def times_us(table: pa.Table, column: str = "time") -> Integers:
     return values
 
 
-def repeated_keys(numbers: Integers, times: Integers) -> tuple[Integers, Integers]:
-    """Return for every repeated key the row that repeats and the first row that it repeats."""
-    if len(times) < 2:  # noqa: PLR2004, one row repeats nothing
-        return np.empty(0, np.int64), np.empty(0, np.int64)
+def rounds(numbers: Integers, times: Integers) -> list[Integers]:
+    """Return the rows in rounds: first every key's first row, then every repeated key's second, and so on.
+
+    Storing round by round gives what storing row by row would give.
+    """
+    rows = np.arange(len(times))
+    if _all_different(numbers, times):
+        return [rows]
+    order = np.lexsort((rows, times, numbers))
+    same = (numbers[order][1:] == numbers[order][:-1]) & (times[order][1:] == times[order][:-1])
+    starts = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), rows, 0))
+    turn = np.empty(len(rows), np.int64)
+    turn[order] = rows - starts
+    return [np.flatnonzero(turn == number) for number in range(int(turn.max()) + 1)]
+
+
+def _all_different(numbers: Integers, times: Integers) -> bool:
     base = int(times.min())
     span = int(times.max()) - base + 1
-    if span * (int(numbers.max()) + 1) < 2**62:
-        keys = np.sort(numbers * span + (times - base))
-        if bool((keys[1:] != keys[:-1]).all()):
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-    order = np.lexsort((np.arange(len(times)), times, numbers))
-    same = (numbers[order][1:] == numbers[order][:-1]) & (times[order][1:] == times[order][:-1])
-    starts = np.maximum.accumulate(np.where(np.concatenate(([True], ~same)), np.arange(len(order)), 0))
-    repeats = np.flatnonzero(same) + 1
-    return order[repeats].astype(np.int64), order[starts[repeats]].astype(np.int64)
+    if span * (int(numbers.max()) + 1) >= 2**62:
+        return False
+    keys = np.sort(numbers * span + (times - base))
+    return bool((keys[1:] != keys[:-1]).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +129,6 @@ def merge(stored: pa.Table, offered: pa.Table) -> Merge:
 def _conflict(stored: pa.Table, row: int, quantity: str, values: tuple[int, int]) -> Conflict:
     key = stored.slice(row, 1).select(["device_id", "time"]).to_pylist()[0]
     return Conflict(key["device_id"], key["time"], quantity, values[0], values[1])
-
-
-def merge_within(batch: pa.Table, numbers: Integers) -> tuple[pa.Table, Integers, tuple[Conflict, ...]]:
-    """Return the batch with one row per key, the device numbers of its rows, and its own conflicts."""
-    conflicts: list[Conflict] = []
-    while True:
-        repeats, firsts = repeated_keys(numbers, times_us(batch))
-        if not len(repeats):
-            return batch, numbers, tuple(conflicts)
-        # One repeat per first row at a time, so that three rows of one key merge in their order.
-        firsts, chosen = np.unique(firsts, return_index=True)
-        repeats = repeats[chosen]
-        result = merge(batch.take(firsts), batch.take(repeats))
-        conflicts.extend(result.conflicts)
-        kept = np.ones(batch.num_rows, bool)
-        kept[repeats] = False
-        kept[firsts] = False
-        batch = pa.concat_tables([batch.filter(pa.array(kept)), result.merged]).combine_chunks()
-        numbers = np.concatenate((numbers[kept], numbers[firsts]))
 
 
 def expected_steps(interval: tuple[datetime, datetime], step: timedelta) -> int:

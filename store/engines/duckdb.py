@@ -10,10 +10,10 @@ own cursors.
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import duckdb
 import numpy as np
@@ -27,15 +27,16 @@ from store.engines.batches import (
     expected_steps,
     instant,
     merge,
-    merge_within,
     microseconds,
     read_schema,
+    rounds,
     shaped,
     times_us,
 )
 from store.engines.duckdb_layout import (
     LAYOUT,
     NEVER,
+    NOTHING,
     STORED,
     Partition,
     Scan,
@@ -44,8 +45,10 @@ from store.engines.duckdb_layout import (
     connect,
     downsample_sql,
     for_storage,
+    parse_address,
     partition_of,
     plain,
+    search_intervals,
     translated,
 )
 from store.problem import Problem, ProblemsError
@@ -58,14 +61,18 @@ def open_duckdb(url: str) -> "DuckDBStore":
 
     Raises ProblemsError when the file cannot be opened, is held by another process, or is of a newer layout.
     """
-    prefix = "duckdb:///"
-    if not url.startswith(prefix) or len(url) == len(prefix):
-        raise ProblemsError(
-            [Problem("SUNLEDGER_SERIES_URL", f"“{url}” 没有文件路径", "写成 duckdb:///文件路径")]
-        )
-    path = Path(urlsplit(url).path[1:])
-    options = {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
-    return DuckDBStore(path, options.get("memory_limit", "256MB"), int(options.get("threads", "2")))
+    return DuckDBStore(*parse_address(url))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of a round: its new rows, conflicts, and the devices whose stored rows were completed."""
+
+    table: pa.Table
+    numbers: Integers
+    times: Integers
+    conflicts: tuple[Conflict, ...] = ()
+    changed: Integers = field(default_factory=lambda: NOTHING)
 
 
 class DuckDBStore:
@@ -80,7 +87,7 @@ class DuckDBStore:
         self._numbers: dict[str, int] = {}
         self._ids: list[str] = []
         self._partitions: dict[str, Partition] = {}
-        self._newest: Integers = np.empty(0, np.int64)
+        self._newest: Integers = NOTHING
         self._latest: dict[int, tuple[pa.Table, int]] = {}
         self._writer = self._connection.cursor()
         self._prepare()
@@ -138,22 +145,30 @@ class DuckDBStore:
 
     def _write(self, offered: pa.Table, ids_before: int) -> WriteResult:
         numbers = self._numbered(offered.column("device_id"))
-        table, numbers, conflicts = merge_within(offered, numbers)
-        times = times_us(table)
+        times = times_us(offered)
+        outcomes: list[_Outcome] = []
         with self._transaction():
             self._insert_devices(ids_before)
-            kept = np.ones(len(times), bool)
-            found: tuple[Conflict, ...] = ()
-            changed: Integers = np.empty(0, np.int64)
-            if not bool((times > self._newest[numbers]).all()):
-                kept, found, changed = self._merge_stored(table, numbers, times)
-            fresh = table if kept.all() else table.filter(pa.array(kept))
-            self._insert(fresh, numbers[kept], times[kept])
-        for number in changed:
-            self._latest.pop(int(number), None)
-        self._remember(fresh, numbers[kept], times[kept])
-        stored = int(kept.sum())
-        return WriteResult(stored, offered.num_rows - stored, conflicts + found)
+            for turn, rows in enumerate(rounds(numbers, times)):
+                part = offered if len(rows) == len(times) else offered.take(rows)
+                outcomes.append(self._write_round(part, numbers[rows], times[rows], repeated=turn > 0))
+        for outcome in outcomes:
+            self._remember(outcome)
+        stored = sum(len(outcome.times) for outcome in outcomes)
+        conflicts = tuple(conflict for outcome in outcomes for conflict in outcome.conflicts)
+        return WriteResult(stored, offered.num_rows - stored, conflicts)
+
+    def _write_round(
+        self, table: pa.Table, numbers: Integers, times: Integers, *, repeated: bool
+    ) -> _Outcome:
+        """Store rows of different keys; only rows that are not newer than all before are looked up."""
+        if not repeated and bool((times > self._newest[numbers]).all()):
+            self._insert(table, numbers, times)
+            return _Outcome(table, numbers, times)
+        kept, conflicts, changed = self._merge_stored(table, numbers, times)
+        fresh = table if kept.all() else table.filter(pa.array(kept))
+        self._insert(fresh, numbers[kept], times[kept])
+        return _Outcome(fresh, numbers[kept], times[kept], conflicts, changed)
 
     def _numbered(self, column: pa.ChunkedArray) -> Integers:
         encoded = column.combine_chunks().dictionary_encode()
@@ -245,7 +260,7 @@ class DuckDBStore:
                 picked = np.asarray(result.changed, np.int64)
                 self._replace(partition, result.merged.take(picked), numbers[positions[picked]])
                 changed.append(numbers[positions[picked]])
-        return kept, tuple(conflicts), np.concatenate(changed) if changed else np.empty(0, np.int64)
+        return kept, tuple(conflicts), np.concatenate(changed) if changed else NOTHING
 
     def _matching(
         self, partition: Partition, rows: Integers, numbers: Integers, times: Integers
@@ -282,12 +297,15 @@ class DuckDBStore:
         columns = [ids, *(found.column(name).cast(SAMPLE_SCHEMA.field(name).type) for name in STORED[1:])]
         return pa.table(columns, schema=SAMPLE_SCHEMA)
 
-    def _remember(self, table: pa.Table, numbers: Integers, times: Integers) -> None:
+    def _remember(self, outcome: _Outcome) -> None:
+        for number in outcome.changed:
+            self._latest.pop(int(number), None)
+        numbers, times = outcome.numbers, outcome.times
         order = np.lexsort((times, numbers))
         last = order[np.flatnonzero(np.append(np.diff(numbers[order]) != 0, [True]))] if len(order) else order
         newer = last[times[last] > self._newest[numbers[last]]]
         if len(newer):
-            rows = table.take(newer)
+            rows = outcome.table.take(newer)
             self._latest.update({int(n): (rows, i) for i, n in enumerate(numbers[newer])})
             self._newest[numbers[newer]] = times[newer]
 
@@ -362,7 +380,9 @@ class DuckDBStore:
         self, device_ids: Sequence[str], quantity: str, boundary: datetime, *, before: bool
     ) -> dict[str, tuple[datetime, int]]:
         found: dict[str, tuple[datetime, int]] = {}
-        for interval in self._search_intervals(boundary, before=before):
+        with self._writing:
+            partitions = list(self._partitions.values())
+        for interval in search_intervals(partitions, boundary, before=before):
             missing = [d for d in device_ids if d not in found]
             scan = self._scan(missing, interval, [quantity]) if missing else None
             if scan is None:
@@ -375,20 +395,6 @@ class DuckDBStore:
             for rank, time, value in self._fetch(sql, scan):
                 found[scan.ids[rank]] = (instant(time), value)
         return found
-
-    def _search_intervals(self, boundary: datetime, *, before: bool) -> list[tuple[datetime, datetime]]:
-        """Return intervals to search from the boundary outward: the next two days, then month by month."""
-        near = timedelta(days=2) if before else timedelta(0)
-        intervals = [(boundary - near, boundary - near + timedelta(days=2))]
-        edge = intervals[0][0] if before else intervals[0][1]
-        with self._writing:
-            partitions = sorted(self._partitions.values(), reverse=before)
-        for partition in partitions:
-            start, end = instant(partition.start), instant(partition.end)
-            clipped = (start, min(end, edge)) if before else (max(start, edge), end)
-            if clipped[0] < clipped[1]:
-                intervals.append(clipped)
-        return intervals
 
     def coverage(
         self, device_ids: Sequence[str], interval: tuple[datetime, datetime], step: timedelta

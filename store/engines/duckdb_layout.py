@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import duckdb
 import numpy as np
@@ -22,6 +23,7 @@ from store.series import SeriesUnavailableError
 
 LAYOUT = 1
 NEVER = np.iinfo(np.int64).min
+NOTHING: Integers = np.empty(0, np.int64)
 SHANGHAI_OFFSET_US = 8 * 3600 * 1_000_000
 STORED = ("device", *SAMPLE_SCHEMA.names[1:])
 _SQL_TYPES = {pa.float64(): "DOUBLE", pa.int64(): "BIGINT", pa.int32(): "INTEGER"}
@@ -52,6 +54,25 @@ def partition_of(time: int) -> Partition:
     month = instant(time).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = (month + timedelta(days=32)).replace(day=1)
     return Partition(microseconds(month), microseconds(following))
+
+
+def parse_address(url: str) -> tuple[Path, str, int]:
+    """Return file, memory limit and threads of `duckdb:///FILE?memory_limit=…&threads=…`."""
+    prefix = "duckdb:///"
+    if not url.startswith(prefix) or len(url) == len(prefix):
+        raise ProblemsError(
+            [Problem("SUNLEDGER_SERIES_URL", f"“{url}” 没有文件路径", "写成 duckdb:///文件路径")]
+        )
+    path, _, query = url.removeprefix(prefix).partition("?")
+    options = {name: values[-1] for name, values in parse_qs(query).items()}
+    threads = options.pop("threads", "2")
+    memory_limit = options.pop("memory_limit", "256MB")
+    if options or not threads.isdigit() or threads == "0":
+        wrong = "、".join(options) or f"threads={threads}"
+        raise ProblemsError(
+            [Problem("SUNLEDGER_SERIES_URL", f"参数不对：{wrong}", "可用 memory_limit=256MB 与 threads=2")]
+        )
+    return Path(path), memory_limit, int(threads)
 
 
 def connect(path: Path, memory_limit: str, threads: int) -> Any:
@@ -134,6 +155,21 @@ def downsample_sql(scan: Scan, step: timedelta, quantities: Mapping[str, str]) -
     inner = ", ".join(["w.rank", bucket, "s.time", *(f"s.{name}" for name in quantities)])
     outer = ", ".join(["rank", f"make_timestamp(bucket * {width} - {SHANGHAI_OFFSET_US}) AS time", *columns])
     return f"SELECT {outer} FROM (SELECT {inner} FROM {scan.sql}) GROUP BY rank, bucket ORDER BY rank, bucket"
+
+
+def search_intervals(
+    partitions: Sequence[Partition], boundary: datetime, *, before: bool
+) -> list[tuple[datetime, datetime]]:
+    """Return intervals to search from a boundary outward: the next two days, then month by month."""
+    near = timedelta(days=2)
+    intervals = [(boundary - near, boundary) if before else (boundary, boundary + near)]
+    edge = intervals[0][0] if before else intervals[0][1]
+    for partition in sorted(partitions, reverse=before):
+        start, end = instant(partition.start), instant(partition.end)
+        clipped = (start, min(end, edge)) if before else (max(start, edge), end)
+        if clipped[0] < clipped[1]:
+            intervals.append(clipped)
+    return intervals
 
 
 def by_partition(times: Integers) -> Iterator[tuple[Partition, Integers]]:
