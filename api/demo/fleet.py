@@ -32,8 +32,8 @@ class Model:
 
 
 MODELS = (
-    Model("sungrow_sg_string", "SG50CX", 50, 100),
-    Model("sungrow_sg_string", "SG110CX", 110, 100),
+    Model("sungrow_sg_string", "SG50CX", 50, 1000),
+    Model("sungrow_sg_string", "SG110CX", 110, 1000),
     Model("goodwe_mt_smt", "GW60KS-MT", 60, 100),
     Model("goodwe_mt_smt", "GW80K-MT", 80, 100),
     Model("huawei_sun2000", "SUN2000-40KTL", 40, 10),
