@@ -55,7 +55,8 @@ def identify(request: Request) -> Identity:
     return identity
 
 
-def _sent_token(request: Request) -> str:
+def session_token(request: Request) -> str:
+    """Return the session token that a request carries: of its cookie, or, below /api/, as a bearer."""
     authorization = request.headers.get("authorization", "")
     if request.url.path.startswith(_API) and authorization.lower().startswith(_BEARER):
         return authorization[len(_BEARER) :].strip()[:_MAX_COOKIE]
@@ -63,7 +64,7 @@ def _sent_token(request: Request) -> str:
 
 
 def _of_session(request: Request) -> Identity | None:
-    token = _sent_token(request)
+    token = session_token(request)
     opened = _look_up(services_of(request), token) if token else None
     if opened is None:
         return None

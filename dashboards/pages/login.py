@@ -54,7 +54,7 @@ async def log_in(
     credentials = Credentials(login.strip().lower(), password, source)
     answer = await run_in_threadpool(_attempt, request, credentials)
     if isinstance(answer, Refusal):
-        await asyncio.sleep(answer.delay_seconds)
+        await hold_back(answer.delay_seconds)
         response = _form(request, back, login, answer.message)
         response.status_code = _LOCKED if answer.retry_after_seconds else _REFUSED
         if answer.retry_after_seconds:
@@ -63,6 +63,11 @@ async def log_in(
     going_on = redirect(local_path(back))
     set_session(going_on, services_of(request), answer)
     return going_on
+
+
+async def hold_back(seconds: int) -> None:
+    """Wait before a refusal is given [s], so that guessing is slow."""
+    await asyncio.sleep(seconds)
 
 
 def _attempt(request: Request, credentials: Credentials) -> NewSession | Refusal:
