@@ -27,7 +27,8 @@ def machine() -> str:
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     now = datetime.now(UTC)
-    return f"{model}, {cores} cores, Python {platform.python_version()}, {commit.stdout.strip()}, {now:%Y-%m-%d %H:%M} UTC"
+    python = platform.python_version()
+    return f"{model}, {cores} cores, Python {python}, {commit.stdout.strip()}, {now:%Y-%m-%d %H:%M} UTC"
 
 
 def main() -> int:

@@ -1,0 +1,15 @@
+"""JSON resources below /api/v1, one file each."""
+
+from fastapi import APIRouter
+
+from api.resources import session
+
+PREFIX = "/api/v1"
+
+
+def routers() -> list[APIRouter]:
+    """Return the router of every resource, below one prefix."""
+    root = APIRouter(prefix=PREFIX)
+    for resource in (session,):
+        root.include_router(resource.router)
+    return [root]

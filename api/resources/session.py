@@ -1,0 +1,67 @@
+"""Log in and out from a program: a bearer token with the rights and the life of a session."""
+
+import asyncio
+from datetime import datetime
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from api.errors import Answer, problem_json
+from dashboards.sessions import policy_of
+from dashboards.web import logged_in, open_to_all, services_of
+from registry.actors import Actor
+from registry.users import Credentials, NewSession, Refusal, authenticate, close_session, open_session
+
+router = APIRouter(prefix="/session", tags=["会话"])
+
+
+class LoginIn(BaseModel):
+    """A login and its password."""
+
+    login: str = Field(max_length=64)
+    password: str = Field(max_length=256)
+
+
+class SessionOut(BaseModel):
+    """The token to send as `Authorization: Bearer …`, and when it ends [UTC]."""
+
+    token: str
+    expires_at: datetime
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=SessionOut,
+    dependencies=[Depends(open_to_all("登录之前没有身份"))],
+    responses={401: {"description": "登录名或密码不对"}, 429: {"description": "尝试次数过多"}},
+)
+async def open_one(given: LoginIn, request: Request) -> SessionOut | JSONResponse:
+    """Open a session; a refusal is held back as long as at the login page."""
+    source = request.client.host if request.client else ""
+    credentials = Credentials(given.login.strip().lower(), given.password, source)
+    answer = await run_in_threadpool(_attempt, request, credentials)
+    if isinstance(answer, Refusal):
+        await asyncio.sleep(answer.delay_seconds)
+        status = 429 if answer.retry_after_seconds else 401
+        return problem_json(request, Answer(status, "没有登录", answer.message, ""))
+    return SessionOut(token=answer.token, expires_at=answer.expires_at)
+
+
+def _attempt(request: Request, credentials: Credentials) -> NewSession | Refusal:
+    services = services_of(request)
+    now, policy = services.clock(), policy_of(services)
+    with services.database.transaction() as session:
+        answer = authenticate(session, credentials, now, policy)
+        return open_session(session, answer, now, policy) if isinstance(answer, Actor) else answer
+
+
+@router.delete("", status_code=204, dependencies=[Depends(logged_in("只关闭自己的会话"))])
+def close_one(request: Request) -> Response:
+    """Close the session of the token."""
+    services = services_of(request)
+    with services.database.transaction() as session:
+        close_session(session, request.state.session_token)
+    return Response(status_code=204)
