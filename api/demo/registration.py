@@ -15,7 +15,7 @@ from api.demo.county import County
 from api.demo.people import Departure, Family, People
 from registry.actors import SYSTEM, Actor, Role
 from registry.divisions import add_division
-from registry.enrolment import EnrolmentRow, PostRow, end_enrolment
+from registry.enrolment import Attendance, AttendanceRow, EnrolmentRow, PostRow, end_enrolment
 from registry.facts import as_columns, known
 from registry.households import (
     HouseholdClassRow,
@@ -35,7 +35,7 @@ from registry.stations import (
 )
 from registry.users import NewUser, UserRow, create_user
 from store.db import Base, new_id
-from store.periods import local_midnight
+from store.periods import Period, local_midnight
 
 REGISTRAR = Actor("demo_registrar", "演示数据录入", Role.COUNTY)
 """Stands for the office that filled the registry before the demo begins."""
@@ -210,3 +210,26 @@ def register_played(session: Session, county: County) -> None:
             )
         )
     session.flush()
+
+
+def register_attendance(session: Session, records: Iterable[Attendance], now: datetime) -> None:
+    """Record what was served on posts in a month that has no attendance yet."""
+    thousand = 1000
+    _add(
+        session,
+        (
+            AttendanceRow(
+                id=new_id("attendance"),
+                post_id=record.post_id,
+                month=record.month,
+                units=int(record.units * thousand),
+                coefficient=int(record.coefficient * thousand),
+                document=record.document,
+                valid_from=Period.parse(record.month).start,
+                valid_to=Period.parse(record.month).end,
+                recorded_at=now,
+                recorded_by=REGISTRAR.user_id,
+            )
+            for record in records
+        ),
+    )
