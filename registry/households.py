@@ -26,6 +26,7 @@ from registry.facts import (
     supersede,
 )
 from registry.masking import mask_account, mask_id_number, mask_name, mask_phone
+from registry.revisions import revise
 from registry.secrets import KeyRing
 from store.db import Base, UtcDateTime, new_id
 
@@ -380,12 +381,15 @@ def add_household(session: Session, actor: Actor, record: Household, now: dateti
 
 def leave(session: Session, actor: Actor, household_id: str, left_on: date, now: datetime) -> None:
     """Record that a household left on a day; its enrolments end by their own decision, not by this."""
-    row = _own(session, actor, household_id)
-    before = as_record(Household, row)
-    row.left_on = left_on
-    session.flush()
-    entry = audit.Entry("leave", "household", household_id, before=before, after=as_record(Household, row))
-    audit.record(session, actor, entry, now)
+    revise(session, actor, _own(session, actor, household_id), {"left_on": left_on}, now)
+
+
+def update_household(session: Session, actor: Actor, record: Household, now: datetime) -> bool:
+    """Change a household to what the record says; the state before is kept. Tell whether it changed."""
+    row = _own(session, actor, record.id)
+    if row.village_code != record.village_code:
+        raise ValueError(f"户 {record.id} 换村须先在原村登记迁出")
+    return revise(session, actor, row, as_columns(record), now)
 
 
 def add_member(session: Session, actor: Actor, ring: KeyRing, record: NewMember, now: datetime) -> str:

@@ -5,7 +5,7 @@ that hosts it or a village that holds a share in it. Energy and states are `moni
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
@@ -23,7 +23,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry.actors import CODE_LENGTH, Actor, Permission, in_area
-from registry.facts import Fact, Recorded, as_columns, as_record, guard_facts, holds_on, known, supersede
+from registry.facts import (
+    Fact,
+    Recorded,
+    as_columns,
+    as_record,
+    guard_facts,
+    guard_no_overlap,
+    holds_on,
+    known,
+    supersede,
+)
+from registry.revisions import revise
 from store.db import Base, UtcDateTime, new_id
 
 
@@ -145,6 +156,11 @@ class RevenueMeterRow(Recorded, Base):
 
 
 guard_facts(StationShareRow.__table__)  # type: ignore[arg-type]
+guard_no_overlap(
+    StationShareRow.__table__,  # type: ignore[arg-type]
+    key=("station_id", "village_code"),
+    what="a village has one share in a station at a time",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +361,35 @@ def add_revenue_meter(session: Session, actor: Actor, record: RevenueMeter, now:
     _require_station(session, actor, record.station_id)
     session.add(RevenueMeterRow(**as_columns(record), recorded_at=now, recorded_by=actor.user_id))
     session.flush()
+
+
+def update_station(session: Session, actor: Actor, record: Station, now: datetime) -> bool:
+    """Change a station to what the record says; the state before is kept. Tell whether it changed."""
+    actor.require(Permission.EDIT_REGISTRY)
+    _require_station(session, actor, record.id)
+    _require_area(actor, (record.division_code,))
+    return revise(session, actor, session.get_one(StationRow, record.id), as_columns(record), now)
+
+
+def update_device(session: Session, actor: Actor, record: Device, now: datetime) -> bool:
+    """Change a device to what the record says; the state before is kept. Tell whether it changed."""
+    actor.require(Permission.EDIT_REGISTRY)
+    _require_station(session, actor, record.station_id)
+    row = session.get(DeviceRow, record.id)
+    if row is None or row.station_id != record.station_id:
+        raise LookupError(f"电站 {record.station_id} 没有设备 {record.id}")
+    return revise(session, actor, row, as_columns(record), now)
+
+
+def replace_device(session: Session, actor: Actor, old_id: str, new: Device, now: datetime) -> None:
+    """Put a new device into the slot of an old one: the old one ends on the day the new one begins."""
+    old = device(session, actor, old_id)
+    if old is None or old.removed_on is not None:
+        raise LookupError(f"{actor.name} 的辖区内没有在用的设备 {old_id}")
+    if old.station_id != new.station_id:
+        raise ValueError(f"{new.id} 不在 {old_id} 所在的电站")
+    update_device(session, actor, replace(old, removed_on=new.installed_on), now)
+    add_device(session, actor, replace(new, position=old.position, replaces=old_id), now)
 
 
 def set_shares(

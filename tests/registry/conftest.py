@@ -47,7 +47,7 @@ def division(code: str, level: str, name: str) -> divisions.Division:
     return divisions.Division(f"d{code}", code, name, level, parent, START)
 
 
-def fill(database: Database) -> World:
+def fill(database: Database, *, cadres: bool = False) -> World:
     ring = secrets.new_key_ring()
     village_of, ids, accounts, members = {}, {}, {}, []
     with database.transaction() as session:
@@ -94,9 +94,10 @@ def fill(database: Database) -> World:
                 enrolment.enrol(session, CLERK, enrolment.Enrolment(home, code, "分红", START), NOW)
             post = enrolment.Post(f"p{index}", code, f"h{index}-1", "保洁", 60_000, START)
             enrolment.add_post(session, CLERK, post, NOW)
-            users.create_user(
-                session, CLERK, users.NewUser(f"cadre{index}", "村干部", Role.VILLAGE, code), NOW
-            )
+            if cadres:
+                users.create_user(
+                    session, CLERK, users.NewUser(f"cadre{index}", "村干部", Role.VILLAGE, code), NOW
+                )
         joint = [stations.StationShare("s0", VILLAGES[n], 100 + n, START) for n in (0, 3, 5)]
         stations.set_shares(session, CLERK, "s0", joint, NOW)
     return World(
@@ -115,7 +116,7 @@ def fill(database: Database) -> World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Filled once and only read."""
     database = _fresh(tmp_path_factory.mktemp("world"))
-    yield fill(database)
+    yield fill(database, cadres=True)
     database.close()
 
 

@@ -1,0 +1,128 @@
+"""What stations, devices, meters and households looked like before they were changed.
+
+Owns table `entity_revision`: each replaced state of a row, with the span in which it was what was known.
+Dated facts need it not; they are superseded in their own tables (`registry.facts`).
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from registry import audit
+from registry.actors import Actor
+from store.canonical import canonical_json
+from store.db import Base, UtcDateTime, guard_append_only, new_id
+
+
+class EntityRevisionRow(Base):
+    """Table `entity_revision`: a state that was known in [recorded_at, superseded_at)."""
+
+    __tablename__ = "entity_revision"
+    __table_args__ = (
+        CheckConstraint("superseded_at >= recorded_at", name="dates"),
+        Index(None, "kind", "entity_id", "superseded_at"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    entity_id: Mapped[str]
+    content: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_by: Mapped[str]
+    superseded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    superseded_by: Mapped[str]
+
+
+guard_append_only(EntityRevisionRow.__table__)  # type: ignore[arg-type]
+
+_STAMPS = frozenset({"recorded_at", "recorded_by"})
+
+
+def content_of(row: Any) -> str:
+    """Return the canonical JSON of a row's own columns, without the stamps of recording."""
+    return canonical_json(
+        {
+            column.name: _exact(getattr(row, column.name))
+            for column in row.__table__.columns
+            if column.name not in _STAMPS
+        }
+    )
+
+
+def _exact(value: object) -> object:
+    return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+def revise(session: Session, actor: Actor, row: Any, changes: Mapping[str, Any], now: datetime) -> bool:
+    """Change columns of a row; keep the state before, and audit it. Return whether anything changed."""
+    if all(getattr(row, name) == value for name, value in changes.items()):
+        return False
+    before = content_of(row)
+    session.add(
+        EntityRevisionRow(
+            id=new_id("revision"),
+            kind=row.__tablename__,
+            entity_id=row.id,
+            content=before,
+            recorded_at=row.recorded_at,
+            recorded_by=row.recorded_by,
+            superseded_at=now,
+            superseded_by=actor.user_id,
+        )
+    )
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.recorded_at, row.recorded_by = now, actor.user_id
+    session.flush()
+    detail = {"columns": sorted(changes)}
+    entry = audit.Entry("update", row.__tablename__, row.id, before, content_of(row), detail=detail)
+    audit.record(session, actor, entry, now)
+    return True
+
+
+def known_at(session: Session, row: Any, at: datetime) -> Mapping[str, Any] | None:
+    """Return the columns of a row as they were known at an instant, or None when it was not known yet.
+
+    Dates come as text and figures as they are in canonical JSON; it is for showing, not for computing.
+    """
+    statement = (
+        select(EntityRevisionRow)
+        .where(EntityRevisionRow.kind == row.__tablename__, EntityRevisionRow.entity_id == row.id)
+        .where(EntityRevisionRow.superseded_at > at)
+        .order_by(EntityRevisionRow.superseded_at)
+        .limit(1)
+    )
+    found = session.scalar(statement)
+    if found is not None:
+        return _columns(found.content) if found.recorded_at <= at else None
+    return _columns(content_of(row)) if row.recorded_at <= at else None
+
+
+def _columns(content: str) -> dict[str, Any]:
+    columns: dict[str, Any] = json.loads(content)
+    return columns
+
+
+def restored(row: Any, content: str) -> dict[str, Any]:
+    """Return the columns of a kept state with the types of the row's table, for writing them back."""
+    plain = json.loads(content)
+    return {
+        column.name: _typed(column.type.python_type, plain[column.name])
+        for column in row.__table__.columns
+        if column.name in plain
+    }
+
+
+def _typed(kind: type, value: Any) -> Any:
+    if value is None:
+        return None
+    if kind is float:
+        return float(value["decimal"])
+    if kind is datetime:
+        return datetime.fromisoformat(value)
+    return date.fromisoformat(value) if kind is date else value
