@@ -232,7 +232,7 @@ class DuckDBStore:
             self._create(partition)
             part = stored if len(rows) == len(times) else stored.take(rows)
             with self._registered("batch", part) as cursor:
-                cursor.execute(f"INSERT INTO {partition.table} SELECT {', '.join(STORED)} FROM batch")
+                cursor.execute(f"INSERT INTO {partition.table} BY NAME SELECT {', '.join(STORED)} FROM batch")
 
     def _create(self, partition: Partition) -> None:
         if partition.table not in self._partitions:
@@ -290,7 +290,7 @@ class DuckDBStore:
                 f"DELETE FROM {partition.table} p USING merged m "
                 "WHERE p.device = m.device AND p.time = m.time"
             )
-            cursor.execute(f"INSERT INTO {partition.table} SELECT {', '.join(STORED)} FROM merged")
+            cursor.execute(f"INSERT INTO {partition.table} BY NAME SELECT {', '.join(STORED)} FROM merged")
 
     def _from_storage(self, found: pa.Table) -> pa.Table:
         ids = pa.array(self._ids, pa.string()).take(found.column("device").combine_chunks())
