@@ -153,8 +153,6 @@ class Encoder:
 
     def _value(self, field: Field, values: Values, numbers: Mapping[str, int]) -> float | int | None:
         """Return the value that a field shows, or None."""
-        if field.name in numbers:
-            return numbers[field.name]
         if field.name == self._state.field_name:
             raw = values.get("state_raw")
             known = self._state.code_of.get(int(values.get("state", DeviceState.RUNNING)))
@@ -169,7 +167,8 @@ class Encoder:
         quantity = field.quantity
         if field.choice is not None:
             quantity = field.choice.quantities.get(numbers.get(field.choice.field_name, -1), "")
-        return values.get(quantity) if quantity else None
+        value = values.get(quantity) if quantity else None
+        return numbers.get(field.name) if value is None else value
 
     def _exponents(self, values: Values) -> dict[str, int]:
         """Return for every scale-factor field the finest power of ten under which its values fit."""

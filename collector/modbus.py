@@ -8,6 +8,7 @@ There is no function that writes, and the framer refuses to send any function co
 import asyncio
 import logging
 import struct
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -238,10 +239,15 @@ class _Manager(TransactionManager):
 
 
 class ModbusClient:
-    """One connection to one line. Not for concurrent use: its owner asks one thing at a time."""
+    """One connection to one line. Not for concurrent use: its owner asks one thing at a time.
 
-    def __init__(self, line: Line) -> None:
+    `gap` is the pause that the devices want between an answer and the next request [s].
+    """
+
+    def __init__(self, line: Line, gap: float = 0.0) -> None:
         self.line = line
+        self._gap = gap
+        self._free_at = 0.0
         decoder = DecodePDU(False)
         rtu = line.rtu or line.serial
         self._framer = StrictRtuFramer(decoder) if rtu else StrictSocketFramer(decoder)
@@ -289,6 +295,8 @@ class ModbusClient:
         """
         request = _REQUESTS[function_code](address=address, count=count, dev_id=unit_id)
         self._framer.expect(function_code, count)
+        if self._gap:
+            await asyncio.sleep(max(self._free_at - time.monotonic(), 0))
         self._manager.waiting = True
         try:
             answer = await self._manager.execute(False, request)
@@ -304,6 +312,7 @@ class ModbusClient:
             return Retryable("connect", f"连接中断：{error.strerror or error}")
         finally:
             self._manager.waiting = False
+            self._free_at = time.monotonic() + self._gap
         return self._judge(answer)
 
     def _judge(self, answer: ModbusPDU) -> Result:
