@@ -10,6 +10,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api import control, errors, resources, security
+from collector.runtime import Collector
 from dashboards import routers as page_routers
 from dashboards.web import Services, open_to_all, requires
 from registry.actors import Permission
@@ -17,10 +18,11 @@ from registry.actors import Permission
 DESCRIPTION = "村级光伏帮扶电站：电站、电量、结算、分配与发放。除公开公示外都要登录。"
 
 
-def create_app(services: Services, *, control_token: str = "") -> FastAPI:
+def create_app(services: Services, *, control_token: str = "", collector: Collector | None = None) -> FastAPI:
     """Return the application that serves `services`.
 
-    `control_token` opens the operators' door; without one it stays shut.
+    `control_token` opens the operators' door; without one it stays shut. `collector` is the collector of
+    this process, if it has one, whose status is shown.
     """
     application = FastAPI(
         title="阳光账本 Sunledger",
@@ -32,6 +34,7 @@ def create_app(services: Services, *, control_token: str = "") -> FastAPI:
     )
     application.state.services = services
     application.state.control_token = control_token
+    application.state.collector = collector
     for router in (*page_routers(), *resources.routers(), control.router):
         application.include_router(router)
     _add_service_routes(application)

@@ -25,8 +25,10 @@ class Credential:
     password: str
 
 
-def install(settings: Settings, now: datetime) -> tuple[str, Credential | None]:
-    """Bring the database to the present schema and make the first administrator where there is no user.
+def install(
+    settings: Settings, now: datetime, *, administrator: bool = True
+) -> tuple[str, Credential | None]:
+    """Bring the database to the present schema; make the first administrator where there is no user.
 
     Returns the schema version, and the credential if one was made.
     """
@@ -34,7 +36,7 @@ def install(settings: Settings, now: datetime) -> tuple[str, Credential | None]:
     try:
         version = migrate(database)
         with database.transaction() as session:
-            if session.scalar(select(func.count()).select_from(UserRow)):
+            if not administrator or session.scalar(select(func.count()).select_from(UserRow)):
                 return version, None
             installer = Actor("installer", "安装程序", Role.COUNTY)
             new = NewUser(ADMINISTRATOR, "管理员", Role.COUNTY)

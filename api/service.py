@@ -6,7 +6,6 @@ separate processes on server stores.
 
 import fcntl
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -75,23 +74,11 @@ def open_services(settings: Settings, clock: Clock) -> Iterator[Services]:
                     site_name=settings.site_name,
                     organizer=settings.organizer,
                     watermark=settings.watermark,
+                    secure_cookies=settings.secure_cookies,
+                    session_idle=timedelta(minutes=settings.session_idle_minutes),
+                    session_lifetime=timedelta(hours=settings.session_hours),
                 )
             finally:
                 series.close()
         finally:
             database.close()
-
-
-class Stop:
-    """A stop request that every role can wait for."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def set(self, *_signal: object) -> None:
-        """Ask every role to stop."""
-        self._event.set()
-
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until a stop is asked for, at most `seconds`; tells whether it was."""
-        return self._event.wait(seconds)

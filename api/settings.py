@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     session_idle_minutes: int = Field(15, ge=1, le=480, description="登录闲置多久后失效 [分钟]")
     session_hours: int = Field(8, ge=1, le=24, description="登录最长多久 [小时]")
     mqtt_url: str = Field("", description="MQTT 服务器地址 mqtt://用户:口令@主机:端口；空则不用 MQTT")
-    mqtt_mapping: str = Field("flat", description="MQTT 报文映射的名称")
+    mqtt_certificate_authority: str = Field("", description="mqtts 用的证书颁发机构文件（PEM）")
     modbus_networks: Annotated[tuple[IPv4Network, ...], NoDecode] = Field(
         (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16")),
         description="允许采集的设备网段，逗号分隔",

@@ -1,0 +1,123 @@
+"""The collector as a role of this process.
+
+Owns its thread and event loop, how settings become the collector's, and the watch over the registry: a
+device that is added, moved or removed there is taken over without dropping the other connections.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import unquote, urlsplit
+
+from api.settings import Settings
+from collector.connections import DeviceLink, links
+from collector.runtime import Collector
+from collector.settings import CollectorSettings, MqttSettings
+from collector.spool import Spool
+from dashboards.web import Services
+from registry.actors import SYSTEM
+from store.events import Event, record
+from store.periods import local_date
+from store.problem import Problem, ProblemsError
+
+RELOAD_SECONDS = 30
+STOP_SECONDS = 90
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+def mqtt_settings(settings: Settings) -> MqttSettings | None:
+    """Return how to reach the broker of `mqtt_url`; None when it is empty.
+
+    Raises ProblemsError when the address is none.
+    """
+    if not settings.mqtt_url:
+        return None
+    parts = urlsplit(settings.mqtt_url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ProblemsError(
+            [Problem("设置 mqtt_url", "不是 MQTT 地址", "写成 mqtt://用户:口令@主机:端口（加密用 mqtts）")]
+        )
+    return MqttSettings(
+        host=parts.hostname,
+        port=parts.port or _PORTS[parts.scheme],
+        username=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        certificate_authority=settings.mqtt_certificate_authority if parts.scheme == "mqtts" else "",
+    )
+
+
+def _collector_settings(settings: Settings) -> CollectorSettings:
+    networks = tuple(str(network) for network in settings.modbus_networks)
+    return CollectorSettings(allowed_networks=networks, mqtt=mqtt_settings(settings))
+
+
+def _links(services: Services) -> tuple[DeviceLink, ...]:
+    with services.database.reading() as session:
+        return links(session, SYSTEM, on=local_date(services.clock()))
+
+
+class _Stage:
+    """The thread in which the collector runs."""
+
+    def __init__(self, services: Services, settings: Settings, spool: Spool) -> None:
+        self._services = services
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="collector", daemon=True)
+        self._watch: asyncio.Task[None] | None = None
+        self._known = _links(services)
+        self.collector = Collector(
+            self._known,
+            spool=spool,
+            series=services.series,
+            clock=services.clock,
+            on_event=self._keep,
+            settings=_collector_settings(settings),
+        )
+
+    def _keep(self, event: Event) -> None:
+        with self._services.database.transaction() as session:
+            record(session, event)
+
+    def start(self) -> None:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+
+    async def _start(self) -> None:
+        await self.collector.start()
+        self._watch = asyncio.create_task(self._watch_registry(), name="registry watch")
+
+    async def _watch_registry(self) -> None:
+        while True:
+            await asyncio.sleep(RELOAD_SECONDS)
+            found = await asyncio.to_thread(_links, self._services)
+            if found != self._known:
+                await self.collector.reload(found)
+                self._known = found
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(STOP_SECONDS)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(STOP_SECONDS)
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        await self.collector.stop()
+
+
+@contextmanager
+def collecting(services: Services, settings: Settings) -> Iterator[Collector]:
+    """Collect from every device of the registry while the block runs; what was read is kept at its end."""
+    spool = Spool(settings.data_dir / "spool.sqlite3", settings.spool_cap_mb * 1024 * 1024)
+    try:
+        stage = _Stage(services, settings, spool)
+        stage.start()
+        try:
+            yield stage.collector
+        finally:
+            stage.stop()
+    finally:
+        spool.close()
