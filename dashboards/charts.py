@@ -1,0 +1,65 @@
+"""What a chart shows, as plain data.
+
+Owns the form in which pages hand figures to `assets/src/charts.js` and to the table below each chart.
+Energies are turned into kWh and powers into kW here, at the edge where layout begins.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from monitoring.curves import DayCurves, EnergyBar
+from store.periods import SHANGHAI
+
+_STEPS_AN_HOUR = 4
+_COMPLETE = 0.98
+
+
+def power_chart(curves: DayCurves) -> dict[str, Any]:
+    """Return today's power in kW against yesterday's and the county's median, trimmed to daylight."""
+    rows = (curves.today, curves.yesterday, curves.county_median)
+    lit = [
+        number
+        for number in range(len(curves.times))
+        if any(row[number] for row in rows if row[number] is not None)
+    ]
+    first = min(lit, default=24) // _STEPS_AN_HOUR * _STEPS_AN_HOUR
+    last = -(-(max(lit, default=72) + 1) // _STEPS_AN_HOUR) * _STEPS_AN_HOUR
+    looks = (("今日", "main"), ("昨日", "compare"), ("全县中位", "reference"))
+    return {
+        "kind": "lines",
+        "label_name": "时间",
+        "unit": "千瓦",
+        "digits": 1,
+        "labels": [f"{moment.astimezone(SHANGHAI):%H:%M}" for moment in curves.times[first:last]],
+        "label_every": 2 * _STEPS_AN_HOUR,
+        "series": [
+            {"name": name, "look": look, "values": [_thousandth(value) for value in row[first:last]]}
+            for (name, look), row in zip(looks, rows, strict=True)
+        ],
+    }
+
+
+def energy_chart(
+    bars: Sequence[EnergyBar], name: str, labels: Sequence[str], label_every: int
+) -> dict[str, Any]:
+    """Return energies in kWh as bars; incomplete ones are marked."""
+    return {
+        "kind": "bars",
+        "label_name": "日期" if name == "每日发电" else "月份",
+        "unit": "千瓦时",
+        "digits": 1,
+        "labels": list(labels),
+        "label_every": label_every,
+        "series": [
+            {
+                "name": name,
+                "look": "main",
+                "values": [_thousandth(bar.energy_wh) for bar in bars],
+                "partial": [bar.completeness < _COMPLETE for bar in bars],
+            }
+        ],
+    }
+
+
+def _thousandth(value: float | None) -> float | None:
+    return None if value is None else round(value / 1000, 2)
