@@ -1,0 +1,529 @@
+"""Payouts and batches: what is owed to whom, in which file it went, and what the bank answered.
+
+Owns attempts and their states. It posts nothing: `closing` reads what changed here and writes the ledger.
+A payment that failed or came back stays owed; only an explicit list starts another attempt, and what is
+unknown is never sent again by program.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.orm import Session
+
+from distribution.money import yuan
+from distribution.payout.files import (
+    BatchFile,
+    BatchLine,
+    parse_template,
+    read_return,
+    render_batch,
+    template_text,
+)
+from distribution.payout.tables import (
+    AttemptEventRow,
+    BankBatchRow,
+    PayoutAttemptRow,
+    PayoutRow,
+    ReturnFileRow,
+)
+from registry.actors import Actor, Permission, in_area
+from registry.households import Disclosure, PlainPayeeAccount, plain_payee_accounts
+from registry.secrets import KeyRing
+from store.canonical import content_hash
+from store.periods import local_date
+from store.problem import Problem, ProblemsError
+
+ALIVE = ("pending", "sent", "unknown", "succeeded")
+STATE_NAMES = {
+    "": "未发放",
+    "pending": "已导出",
+    "sent": "银行处理中",
+    "succeeded": "成功",
+    "failed": "失败",
+    "returned": "退回",
+    "unknown": "未知",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutDraft:
+    """What a booked run owes to a household [fen], and the numbers of the lines that it sums."""
+
+    household_id: str
+    amount_fen: int
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """A payout with its last attempt: `state` is empty before the first, else the attempt's state."""
+
+    id: str
+    book: str
+    run_id: str
+    period: str
+    household_id: str
+    amount_fen: int
+    state: str = ""
+    attempts: int = 0
+    reason: str = ""
+    batch_id: str = ""
+
+    @property
+    def state_name(self) -> str:
+        """The state in Chinese."""
+        return STATE_NAMES[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A bank batch: number, control totals, file and hash."""
+
+    id: str
+    number: str
+    area: str
+    business_date: date
+    template: str
+    line_count: int
+    total_fen: int
+    file_name: str
+    file_sha256: str
+    exported_at: datetime
+    exported_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOrder:
+    """What is to be put into a file: payouts by id, the template's name, and the bank's summary text."""
+
+    payout_ids: tuple[str, ...]
+    template: str = "standard"
+    summary: str = "光伏收益"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to pay: its payout, number, batch, state and the bank's words."""
+
+    payout_id: str
+    n: int
+    batch_id: str
+    household_id: str
+    book: str
+    amount_fen: int
+    state: str
+    reason: str
+    bank_reference: str
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnResult:
+    """What a return file changed: counts by state, rows that fit nothing, and whether it was new."""
+
+    batch_id: str
+    changed: int
+    unchanged: int
+    problems: tuple[Problem, ...]
+
+
+def create_payouts(
+    session: Session,
+    actor: Actor,
+    run: tuple[str, str, str],
+    drafts: Sequence[PayoutDraft],
+    now: datetime,
+) -> tuple[Payout, ...]:
+    """Record what a booked run, given as (book, run id, period), owes; repeating it changes nothing."""
+    actor.require(Permission.COMPUTE_RUN)
+    book, run_id, period = run
+    present = set(session.scalars(select(PayoutRow.household_id).where(PayoutRow.run_id == run_id)))
+    values = [
+        {
+            "id": f"payout:{run_id}:{draft.household_id}",
+            "book": book,
+            "run_id": run_id,
+            "period": period,
+            "household_id": draft.household_id,
+            "amount_fen": draft.amount_fen,
+            "lines": ",".join(str(number) for number in draft.lines),
+            "created_at": now,
+            "created_by": actor.user_id,
+        }
+        for draft in drafts
+        if draft.amount_fen > 0 and draft.household_id not in present
+    ]
+    if values:
+        session.execute(insert(PayoutRow), values)
+    return payouts(session, actor, run_id=run_id)
+
+
+def payouts(
+    session: Session,
+    actor: Actor,
+    *,
+    run_id: str = "",
+    book: str = "",
+    household_id: str = "",
+) -> tuple[Payout, ...]:
+    """Return payouts of the actor's area with their last attempts, by run and household."""
+    actor.require(Permission.VIEW_MONEY)
+    last = (
+        select(PayoutAttemptRow.payout_id, func.max(PayoutAttemptRow.n).label("n"))
+        .group_by(PayoutAttemptRow.payout_id)
+        .subquery()
+    )
+    statement = (
+        select(PayoutRow, PayoutAttemptRow)
+        .outerjoin(last, last.c.payout_id == PayoutRow.id)
+        .outerjoin(
+            PayoutAttemptRow, (PayoutAttemptRow.payout_id == PayoutRow.id) & (PayoutAttemptRow.n == last.c.n)
+        )
+        .where(in_area(actor, PayoutRow.book))
+    )
+    for column, value in (
+        (PayoutRow.run_id, run_id),
+        (PayoutRow.book, book),
+        (PayoutRow.household_id, household_id),
+    ):
+        if value:
+            statement = statement.where(column == value)
+    rows = session.execute(statement.order_by(PayoutRow.run_id, PayoutRow.household_id))
+    return tuple(_payout(row, attempt) for row, attempt in rows)
+
+
+def _payout(row: PayoutRow, attempt: PayoutAttemptRow | None) -> Payout:
+    payout = Payout(row.id, row.book, row.run_id, row.period, row.household_id, row.amount_fen)
+    if attempt is None:
+        return payout
+    return Payout(
+        *(payout.id, payout.book, payout.run_id, payout.period, payout.household_id, payout.amount_fen),
+        attempt.state,
+        attempt.n,
+        attempt.reason,
+        attempt.batch_id,
+    )
+
+
+def create_batch(
+    session: Session, actor: Actor, ring: KeyRing, order: BatchOrder, now: datetime
+) -> tuple[Batch, BatchFile]:
+    """Put payouts into a new file for the bank; each becomes an attempt in state `sent`.
+
+    Payouts whose last attempt is alive are refused, so nothing is paid twice. Raises ProblemsError that
+    names every payout without an account or already on its way; then nothing is written.
+    """
+    actor.require(Permission.EXPORT_BATCH)
+    _lock(session)
+    chosen = [one for one in payouts(session, actor) if one.id in set(order.payout_ids)]
+    on = local_date(now)
+    accounts = plain_payee_accounts(session, actor, ring, on, Disclosure("导出代发文件", now))
+    _refuse_unpayable(chosen, accounts, order)
+    number = _next_number(session, on)
+    template_source = template_text(order.template)
+    template = parse_template(template_source)
+    lines = [
+        _line(place, one, accounts[one.household_id], order.summary) for place, one in enumerate(chosen, 1)
+    ]
+    file = render_batch(lines, template, number, on)
+    batch = BankBatchRow(
+        id=f"batch:{number}",
+        number=number,
+        area=actor.area,
+        business_date=on,
+        template=order.template,
+        template_text=template_source,
+        summary=order.summary,
+        line_count=file.line_count,
+        total_fen=file.total_fen,
+        file_name=f"代发_{number}.{template.extension}",
+        file_sha256=file.sha256,
+        exported_at=now,
+        exported_by=actor.user_id,
+    )
+    session.add(batch)
+    session.flush()
+    _add_attempts(session, batch, chosen, accounts, now)
+    for one in chosen:
+        _event(session, actor, (one.id, one.attempts + 1), ("sent", "", batch.id), now)
+    session.flush()
+    return _batch(batch), file
+
+
+def _line(place: int, payout: Payout, account: PlainPayeeAccount, summary: str) -> BatchLine:
+    return BatchLine(
+        place,
+        _reference(payout),
+        account.holder,
+        account.account,
+        account.bank,
+        payout.amount_fen,
+        f"{summary}{payout.period}",
+    )
+
+
+def _reference(payout: Payout) -> str:
+    return content_hash([payout.id, payout.attempts + 1])[:20].upper()
+
+
+def _refuse_unpayable(
+    chosen: list[Payout], accounts: Mapping[str, PlainPayeeAccount], order: BatchOrder
+) -> None:
+    problems = [
+        Problem(
+            one.household_id,
+            f"{yuan(one.amount_fen)} 元“{one.state_name}”，不能再次发放",
+            "失败或退回后才能重发",
+        )
+        for one in chosen
+        if one.state in ALIVE
+    ]
+    problems += [
+        Problem(one.household_id, "没有收款账户", "请先在台账登记该户的收款账户")
+        for one in chosen
+        if one.household_id not in accounts
+    ]
+    missing = set(order.payout_ids) - {one.id for one in chosen}
+    problems += [Problem(one, "没有这笔发放，或不在您的辖区内", "请刷新后重选") for one in sorted(missing)]
+    if not order.payout_ids:
+        problems.append(Problem("批次", "没有选择发放对象", "请至少选择一户"))
+    if problems:
+        raise ProblemsError(problems)
+
+
+def _next_number(session: Session, on: date) -> str:
+    prefix = f"SL{on:%Y%m%d}"
+    count = session.scalar(select(func.count()).where(BankBatchRow.number.startswith(prefix))) or 0
+    return f"{prefix}{count + 1:03d}"
+
+
+def _add_attempts(
+    session: Session,
+    batch: BankBatchRow,
+    chosen: list[Payout],
+    accounts: Mapping[str, PlainPayeeAccount],
+    now: datetime,
+) -> None:
+    session.execute(
+        insert(PayoutAttemptRow),
+        [
+            {
+                "payout_id": one.id,
+                "n": one.attempts + 1,
+                "batch_id": batch.id,
+                "line": place,
+                "reference": _reference(one),
+                "payee_account_id": accounts[one.household_id].id,
+                "holder": accounts[one.household_id].holder,
+                "bank": accounts[one.household_id].bank,
+                "account_hash": content_hash([accounts[one.household_id].id]),
+                "amount_fen": one.amount_fen,
+                "state": "sent",
+                "reason": "",
+                "bank_reference": "",
+                "changed_at": now,
+            }
+            for place, one in enumerate(chosen, start=1)
+        ],
+    )
+
+
+def export_again(session: Session, actor: Actor, ring: KeyRing, batch_id: str, now: datetime) -> BatchFile:
+    """Render a batch's file anew, byte for byte as it was first.
+
+    Raises ProblemsError when an account was written anew since, so that the bytes would differ.
+    """
+    actor.require(Permission.EXPORT_BATCH)
+    batch = session.get(BankBatchRow, batch_id)
+    if batch is None or not batch.area.startswith(actor.area_prefix):
+        raise LookupError(f"没有批次 {batch_id}")
+    accounts = plain_payee_accounts(
+        session, actor, ring, batch.business_date, Disclosure(f"重新导出 {batch.number}", now)
+    )
+    statement = (
+        select(PayoutAttemptRow, PayoutRow)
+        .join(PayoutRow, PayoutRow.id == PayoutAttemptRow.payout_id)
+        .where(PayoutAttemptRow.batch_id == batch_id)
+        .order_by(PayoutAttemptRow.line)
+    )
+    lines = [
+        BatchLine(
+            attempt.line,
+            attempt.reference,
+            attempt.holder,
+            accounts[row.household_id].account if row.household_id in accounts else "",
+            attempt.bank,
+            attempt.amount_fen,
+            f"{batch.summary}{row.period}",
+        )
+        for attempt, row in session.execute(statement)
+    ]
+    file = render_batch(lines, parse_template(batch.template_text), batch.number, batch.business_date)
+    if file.sha256 != batch.file_sha256:
+        raise ProblemsError(
+            [Problem(batch.number, "重新导出的文件与原文件不一致", "收款账户在导出后改过，请用保存的原文件")]
+        )
+    return file
+
+
+def import_return(
+    session: Session, actor: Actor, source: tuple[bytes, str], batch_id: str, now: datetime
+) -> ReturnResult:
+    """Take in a bank's answer, given as (content, file name), for a batch; again and in any order alike.
+
+    Rows of another batch, unknown references and wrong amounts become problems and stop no other row.
+    """
+    actor.require(Permission.IMPORT_RETURN)
+    content, name = source
+    batch = session.get(BankBatchRow, batch_id)
+    if batch is None or not batch.area.startswith(actor.area_prefix):
+        raise LookupError(f"没有批次 {batch_id}")
+    rows, problems = read_return(content, name)
+    statement = select(PayoutAttemptRow).where(PayoutAttemptRow.batch_id == batch_id)
+    known = {row.reference: row for row in session.scalars(statement)}
+    changed = 0
+    for row in rows:
+        attempt = known.get(row.reference)
+        problem = _fault(attempt, row.amount_fen, row.place, batch.number)
+        if problem is not None or attempt is None:
+            problems += [] if problem is None else [problem]
+            continue
+        moved = _settle(session, actor, attempt, (row.state, row.reason, row.bank_reference, name), now)
+        changed += moved
+    digest = hashlib.sha256(content).hexdigest()
+    if session.get(ReturnFileRow, digest) is None:
+        session.add(
+            ReturnFileRow(
+                sha256=digest,
+                batch_id=batch_id,
+                name=name,
+                row_count=len(rows),
+                imported_at=now,
+                imported_by=actor.user_id,
+            )
+        )
+    session.flush()
+    return ReturnResult(batch_id, changed, len(rows) - changed - len(problems), tuple(problems))
+
+
+def _fault(attempt: PayoutAttemptRow | None, amount_fen: int, place: str, number: str) -> Problem | None:
+    if attempt is None:
+        return Problem(place, f"批次 {number} 里没有这笔业务", "请确认回盘文件属于哪个批次")
+    if attempt.amount_fen != amount_fen:
+        return Problem(
+            place,
+            f"金额 {yuan(amount_fen)} 元与发出的 {yuan(attempt.amount_fen)} 元不同",
+            "请向银行查询，本行未入账",
+        )
+    return None
+
+
+_LATER = {"sent": 0, "unknown": 1, "succeeded": 2, "failed": 2, "returned": 3}
+
+
+def _settle(
+    session: Session,
+    actor: Actor,
+    attempt: PayoutAttemptRow,
+    answer: tuple[str, str, str, str],
+    now: datetime,
+) -> bool:
+    """Move an attempt to the bank's answer; an answer that says less than what is known changes nothing."""
+    state, reason, bank_reference, source = answer
+    if attempt.state == "failed" or _LATER[state] <= _LATER[attempt.state]:
+        return False
+    attempt.state, attempt.reason, attempt.changed_at = state, reason, now
+    attempt.bank_reference = bank_reference or attempt.bank_reference
+    session.flush()
+    _event(session, actor, (attempt.payout_id, attempt.n), (state, reason, source), now)
+    return True
+
+
+def _event(
+    session: Session, actor: Actor, attempt: tuple[str, int], what: tuple[str, str, str], now: datetime
+) -> None:
+    payout_id, n = attempt
+    last = session.scalar(
+        select(func.max(AttemptEventRow.seq)).where(
+            AttemptEventRow.payout_id == payout_id, AttemptEventRow.n == n
+        )
+    )
+    session.add(
+        AttemptEventRow(
+            payout_id=payout_id,
+            n=n,
+            seq=(last or 0) + 1,
+            state=what[0],
+            reason=what[1],
+            source=what[2],
+            changed_at=now,
+            changed_by=actor.user_id,
+        )
+    )
+
+
+def batches(session: Session, actor: Actor) -> tuple[Batch, ...]:
+    """Return the batches of the actor's area, the latest first."""
+    actor.require(Permission.VIEW_MONEY)
+    statement = select(BankBatchRow).where(in_area(actor, BankBatchRow.area))
+    return tuple(_batch(row) for row in session.scalars(statement.order_by(BankBatchRow.number.desc())))
+
+
+def attempts(
+    session: Session, actor: Actor, *, batch_id: str = "", book: str = "", run_id: str = ""
+) -> tuple[Attempt, ...]:
+    """Return attempts of the actor's area by payout and number, of one batch, book or run."""
+    actor.require(Permission.VIEW_MONEY)
+    statement = (
+        select(PayoutAttemptRow, PayoutRow)
+        .join(PayoutRow, PayoutRow.id == PayoutAttemptRow.payout_id)
+        .where(in_area(actor, PayoutRow.book))
+    )
+    for column, value in (
+        (PayoutAttemptRow.batch_id, batch_id),
+        (PayoutRow.book, book),
+        (PayoutRow.run_id, run_id),
+    ):
+        if value:
+            statement = statement.where(column == value)
+    rows = session.execute(statement.order_by(PayoutAttemptRow.payout_id, PayoutAttemptRow.n))
+    return tuple(
+        Attempt(
+            attempt.payout_id,
+            attempt.n,
+            attempt.batch_id,
+            row.household_id,
+            row.book,
+            attempt.amount_fen,
+            attempt.state,
+            attempt.reason,
+            attempt.bank_reference,
+            attempt.changed_at,
+        )
+        for attempt, row in rows
+    )
+
+
+def _lock(session: Session) -> None:
+    """Let one export at a time choose payouts and a number; on SQLite every writer already waits."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('bank_batch', 0))"))
+
+
+def _batch(row: BankBatchRow) -> Batch:
+    return Batch(
+        row.id,
+        row.number,
+        row.area,
+        row.business_date,
+        row.template,
+        row.line_count,
+        row.total_fen,
+        row.file_name,
+        row.file_sha256,
+        row.exported_at,
+        row.exported_by,
+    )
