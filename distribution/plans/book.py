@@ -5,8 +5,11 @@ Owns the only state that the primitives change. Money never appears or vanishes 
 """
 
 import hashlib
+from calendar import monthrange
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING, NoReturn
 
@@ -32,10 +35,10 @@ from store.problem import Problem, ProblemsError
 
 if TYPE_CHECKING:
     from distribution.plans.document import Plan
-    from distribution.plans.primitives import base
     from distribution.plans.primitives.base import Selection
 
 CODE_LENGTH = 12
+_PUT, _TAKEN, _PAID = "+ ", "− ", "− 已发 "
 _LEVEL_LENGTHS = {"province": 2, "prefecture": 4, "county": 6, "township": 9, "village": 12}
 
 Bar = Callable[[HouseholdInput], bool]
@@ -54,6 +57,12 @@ def level_of(division_code: str) -> str:
     """Return the level of a 12-digit division code: county, township, village …"""
     length = len(prefix_of(division_code))
     return next((name for name, size in _LEVEL_LENGTHS.items() if size == length), "village")
+
+
+def _months_later(day: date, months: int) -> date:
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 @dataclass(slots=True)
@@ -107,7 +116,9 @@ class Book:
         self.tracers: list[Callable[[AllocationLine], Trace | None]] = []
         self.after: list[Callable[[], None]] = []
         self.step_index = 0
+        self.paid: dict[str, set[str]] = defaultdict(set)
         self._households: dict[str, list[HouseholdInput]] = {}
+        self._stay_months = 0
 
     # Problems
 
@@ -150,10 +161,13 @@ class Book:
         held = self.holding(purse, division)
         held.balance_fen += amount_fen
         held.trail = (*held.trail, *(step for step in trail if step not in held.trail))
-        held.moves.append(("+", amount_fen))
+        held.moves.append((_PUT, amount_fen))
 
-    def take(self, purse: str, division: str, amount_fen: int) -> None:
-        """Take money out of a purse; refuses to take more than there is."""
+    def take(self, purse: str, division: str, amount_fen: int, *, paid: bool = False) -> None:
+        """Take money out of a purse; refuses to take more than there is.
+
+        What is `paid` out one after the other is noted as one sum.
+        """
         held = self.holding(purse, division)
         if amount_fen > held.balance_fen:
             self.refuse(
@@ -162,23 +176,27 @@ class Book:
                 "降低标准或人数，或写明不足时怎么办",
             )
         held.balance_fen -= amount_fen
+        if paid and held.moves and held.moves[-1][0] == _PAID:
+            amount_fen += held.moves.pop()[1]
+        if amount_fen:
+            held.moves.append((_PAID if paid else _TAKEN, amount_fen))
 
     def way_to(self, purse: str, division: str) -> tuple[Step, ...]:
         """Return the steps that explain a purse's balance, closed by its sum where it was changed."""
         held = self.holding(purse, division)
         if len(held.moves) > 1:
-            text = "".join(f" {'−' if sign == '-' else '+'} {yuan(fen)} 元" for sign, fen in held.moves)
+            text = "".join(f" {sign}{yuan(fen)} 元" for sign, fen in held.moves if fen)
             held.trail = (
                 *held.trail,
                 Step(
                     label=self.label(purse),
-                    formula=text.removeprefix(" + "),
+                    formula=text.removeprefix(f" {_PUT}"),
                     inputs=(),
                     exact=Fraction(held.balance_fen),
                     amount_fen=held.balance_fen,
                 ),
             )
-            held.moves = [("+", held.balance_fen)]
+            held.moves = [(_PUT, held.balance_fen)]
         return held.trail
 
     def deduct(
@@ -195,7 +213,6 @@ class Book:
             self.take(purse, division, amount)
             if amount:
                 held.trail = (*held.trail, step)
-                held.moves.append(("-", amount))
             steps.append(step)
         self.deductions.append(
             Deduction(
@@ -215,7 +232,6 @@ class Book:
         trail = self.way_to(source, division)
         for target, step in parts:
             self.take(source, division, step.amount_fen)
-            self.holding(source, division).moves.append(("-", step.amount_fen))
             self.put(target, division, step.amount_fen, (*trail, step))
 
     def open_with(self, entry: PurseBalance) -> None:
@@ -247,12 +263,15 @@ class Book:
         if household.valid_from is None and household.valid_to is None:
             return self.period.day_count
         start = max(household.valid_from or self.period.start, self.period.start)
-        end = min(household.valid_to or self.period.end, self.period.end)
-        return max(0, (end - start).days)
+        left = household.valid_to or self.period.end
+        if household.valid_to and self._stay_months:
+            left = _months_later(household.valid_to, self._stay_months)
+        return max(0, (min(left, self.period.end) - start).days)
 
-    def day_share(self, household: HouseholdInput) -> Fraction:
-        """Return the share of the period's days on which a household belongs to its village."""
-        return Fraction(self.days(household), self.period.day_count)
+    def extend_stay(self, months: int) -> None:
+        """Let households that left count as present for some months longer."""
+        self._stay_months = max(self._stay_months, months)
+        self._households = {}
 
     def candidates(self, purse: str, division: str, selection: "Selection") -> list[HouseholdInput]:
         """Return the households that a step may pay: selected, present, and not barred from the purse."""
@@ -274,12 +293,10 @@ class Book:
     def pay(self, payments: Iterable[Payment]) -> None:
         """Pay out of purses; the money leaves the purse at once."""
         for payment in payments:
-            self.take(payment.purse, payment.division, payment.amount_fen)
+            self.take(payment.purse, payment.division, payment.amount_fen, paid=True)
             self.payments.append(payment)
-
-    def paid_from(self, purse: str) -> list[Payment]:
-        """Return the payments that were made out of a purse so far."""
-        return [payment for payment in self.payments if payment.purse == purse]
+            if payment.payee_kind is PayeeKind.HOUSEHOLD:
+                self.paid[payment.purse].add(payment.payee_id)
 
     def traces_of(self, lines: Iterable[AllocationLine]) -> list[Trace]:
         """Return where each line is booked, for the plans that say so."""
@@ -300,18 +317,6 @@ class Book:
         if name not in self.inputs.quantities:
             self.refuse(f"输入里没有数量“{name}”", f"在 quantities 中写上 {name}")
         return self.inputs.quantities[name]
-
-
-def step_of(label: str, formula: str, amount_fen: int, step: "base.Step", **given: object) -> Step:
-    """Return an explanation step whose exact value is a whole number of fen."""
-    return Step(
-        label=label,
-        formula=formula,
-        inputs=tuple(StepInput(name, str(value)) for name, value in given.items()),
-        exact=Fraction(amount_fen),
-        amount_fen=amount_fen,
-        clause=step.clause,
-    )
 
 
 def cost_deduction(name: str, label: str, clause: str, asked_fen: int | None = None) -> Deduction:

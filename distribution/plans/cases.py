@@ -41,14 +41,9 @@ def run_case(plan: Plan, case: Case, place: str) -> list[Problem]:
 
 def differences(expect: Expect, allocation: Allocation) -> Iterator[str]:
     """Yield each figure that is not as expected, with both amounts."""
-    if expect.distributable is not None:
-        yield from _compare(
-            {"可分配": expect.distributable}, {"可分配": allocation.distributable_fen}, "distributable"
-        )
-    if expect.carried_in is not None:
-        yield from _compare(
-            {"上期结转": expect.carried_in}, {"上期结转": allocation.carried_in_fen}, "carried_in"
-        )
+    totals = {"distributable": expect.distributable, "carried_in": expect.carried_in}
+    given = {"distributable": allocation.distributable_fen, "carried_in": allocation.carried_in_fen}
+    yield from _compare({name: fen for name, fen in totals.items() if fen is not None}, given, "totals")
     yield from _compare(
         expect.deductions, {item.name: item.amount_fen for item in allocation.deductions}, "deductions"
     )

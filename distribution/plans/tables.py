@@ -190,6 +190,8 @@ def advance(session: Session, actor: Actor, plan: Plan, change: StateChange, now
         problems = [*check_plan(plan), *run_cases(plan)]
         if problems:
             raise ProblemsError(problems)
+    if change.state is PlanState.PUBLISHED:
+        _add_publications(session, actor, plan, now)
     _enter(session, actor, plan, change, now)
 
 
@@ -207,7 +209,6 @@ def publish(session: Session, actor: Actor, text: str, now: datetime) -> Plan:
         return plan
     # A publication that cannot be made must not leave its state behind in the caller's transaction.
     with session.begin_nested():
-        _add_publications(session, actor, plan, now)
         for state in (PlanState.TESTED, PlanState.APPROVED, PlanState.PUBLISHED):
             if state.rank > current.rank:
                 advance(session, actor, plan, StateChange(state, ""), now)

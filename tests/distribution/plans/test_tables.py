@@ -78,7 +78,8 @@ def test_the_database_itself_refuses_overlap_and_change(database):
         save(session, COUNTY, changed(version="2"), NOW)
     for statement in (
         (
-            "INSERT INTO plan_publication (plan_id, version, division_code, valid_from, recorded_at, recorded_by)"
+            "INSERT INTO plan_publication"
+            " (plan_id, version, division_code, valid_from, recorded_at, recorded_by)"
             " VALUES ('default-county', 2, '', '2026-01-01', '2026-01-01', 'x')"
         ),
         "UPDATE plan_publication SET valid_from = '2000-01-01'",

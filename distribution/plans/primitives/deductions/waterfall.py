@@ -67,10 +67,13 @@ class Waterfall(DeductionStep):
             due = due_fen(self.amount, self.per, book.period)
             text = "固定额" if self.per == "period" else f"固定额 {yuan(self.amount)} 元按期折算"
             return Fraction(due), text, ()
-        rate = due_fen(self.rate or 0, self.per, book.period) if self.per != "period" else self.rate or 0
-        amount = book.quantity(self.quantity)
-        formula = f"{yuan(rate)} 元 × {number_text(amount)} {self.quantity}"
-        return rate * amount, formula, (StepInput(self.quantity, number_text(amount), "quantities"),)
+        quantity, rate = book.quantity(self.quantity), self.rate or 0
+        formula = f"{yuan(rate)} 元 × {number_text(quantity)} {self.quantity}"
+        inputs = (StepInput(self.quantity, number_text(quantity), "quantities"),)
+        if self.per == "period":
+            return rate * quantity, formula, inputs
+        due = due_fen(round_fen(rate * quantity), self.per, book.period)
+        return Fraction(due), f"{formula}，按期折算", inputs
 
 
 def base_of(of: Base | tuple[Component, ...], purse: str, book: Book) -> tuple[int, str]:

@@ -13,9 +13,12 @@ from pydantic import Field
 from distribution.money import integer_weights, split, yuan
 from distribution.plans.book import Book, Payment
 from distribution.plans.primitives.base import Selection, Step, days_in, has_class
+from distribution.plans.primitives.payments.bounds import Bounded, bounded_split
+from distribution.plans.values import Money
 from distribution.types import HouseholdInput, PayeeKind, StepInput
 from distribution.types import Step as ExplanationStep
 
+Reason = tuple[str, tuple[StepInput, ...], Fraction]
 _UNIT_NAMES = {"equal": "户", "persons": "人", "enrolment": "份", "class_persons": "人"}
 
 
@@ -24,6 +27,7 @@ class Weighted(Step, Selection):
 
     `weight` is `equal`, `persons`, `class_persons` (members of `classes`), `enrolment` (the weight of the
     enrolment in `enrolment`), or the name of a measure. `prorate` multiplies by the days of eligibility.
+    `floor` and `ceiling` bound each household's share of this purse; the others give way.
     """
 
     kind: Literal["by_weight"]
@@ -31,6 +35,8 @@ class Weighted(Step, Selection):
     weight: str = "equal"
     unit: str = ""
     prorate: bool = False
+    floor: Money | None = None
+    ceiling: Money | None = None
 
     def takes_from(self) -> Iterable[str]:
         """Return the purse that is divided."""
@@ -48,6 +54,8 @@ class Weighted(Step, Selection):
         """Yield weights that cannot be read from the step."""
         if self.weight == "enrolment" and not self.enrolment:
             yield "weight", "按参与份额分，却没有写 enrolment", '写上 enrolment = "…"'
+        if self.floor is not None and self.ceiling is not None and self.floor > self.ceiling:
+            yield "floor", f"保底 {yuan(self.floor)} 元高于封顶 {yuan(self.ceiling)} 元", "改成保底不高于封顶"
         if self.weight == "class_persons" and not self.classes:
             yield "weight", "按类别人数分，却没有写 classes", '写上 classes = ["…"]'
 
@@ -60,42 +68,44 @@ class Weighted(Step, Selection):
         pool = book.holding(self.taken_from, division).balance_fen
         households = book.candidates(self.taken_from, division, self)
         weights = integer_weights([self._weight(household, book) for household in households])
-        whole = sum(weights)
-        if not whole:
+        if not any(weights):
             book.warn(
                 f"“{book.label(self.taken_from)}”有 {yuan(pool)} 元，但没有权重大于零的户可分（{division}）"
             )
             return
         keys = [book.tie_break(self.taken_from, household.id) for household in households]
-        amounts = split(pool, weights, keys)
-        book.pay(
-            self._payments(book, division, whole, list(zip(households, weights, keys, amounts, strict=True)))
-        )
+        rows = list(zip(households, weights, keys, strict=True))
+        if self.floor is None and self.ceiling is None:
+            amounts = split(pool, weights, keys)
+            shares = Bounded(amounts, [0] * len(amounts), pool, sum(weights))
+        else:
+            shares = self._bounded(book, pool, weights, keys)
+        book.pay(self._payments(book, division, rows, shares))
+
+    def _bounded(self, book: Book, pool: int, weights: list[int], keys: list[str]) -> Bounded:
+        floor, count = self.floor or 0, sum(1 for weight in weights if weight)
+        if floor * count > pool:
+            book.refuse(
+                f"保底 {count} 户 × {yuan(floor)} 元 = {yuan(floor * count)} 元，"
+                f"“{book.label(self.taken_from)}”只有 {yuan(pool)} 元，不够 {yuan(floor * count - pool)} 元",
+                "降低保底或户数",
+            )
+        return bounded_split(pool, weights, keys, floor, self.ceiling)
 
     def _payments(
-        self, book: Book, division: str, whole: int, rows: list[tuple[HouseholdInput, int, str, int]]
+        self, book: Book, division: str, rows: list[tuple[HouseholdInput, int, str]], shares: Bounded
     ) -> list[Payment]:
-        pool = book.holding(self.taken_from, division).balance_fen
         trail = book.way_to(self.taken_from, division)
         label = self.label or book.label(self.taken_from)
-        unit = self.unit or _UNIT_NAMES.get(self.weight, "份")
-        equal = self.weight == "equal" and whole == len([row for row in rows if row[1]])
-        head = f"{book.label(self.taken_from)} {yuan(pool)} 元"
-        given = StepInput(book.label(self.taken_from), yuan(pool))
-        total = StepInput("总权重", str(whole))
-        texts: dict[int, tuple[str, tuple[StepInput, ...], Fraction]] = {}
+        texts: dict[tuple[int, int], Reason] = {}
+        head = self._head(book, division, shares)
         payments = []
-        for household, weight, key, amount in rows:
+        for (household, weight, key), amount, bound in zip(rows, shares.amounts, shares.bound, strict=True):
             if not weight:
                 continue
-            if weight not in texts:
-                formula = f"{head} ÷ {whole} {unit}" if equal else f"{head} × {weight} ÷ {whole} {unit}"
-                texts[weight] = (
-                    formula,
-                    (given, StepInput("权重", str(weight)), total),
-                    Fraction(pool * weight, whole),
-                )
-            formula, inputs, exact = texts[weight]
+            if (weight, bound) not in texts:
+                texts[weight, bound] = self._reason(head, (weight, bound, amount), shares)
+            formula, inputs, exact = texts[weight, bound]
             own = ExplanationStep(label, formula, inputs, exact, amount, self.clause)
             payments.append(
                 Payment(
@@ -114,11 +124,37 @@ class Weighted(Step, Selection):
             )
         return payments
 
+    def _head(self, book: Book, division: str, shares: Bounded) -> tuple[str, StepInput, bool]:
+        """Return how the divided money reads, as an input, and whether it is divided by head count."""
+        label = book.label(self.taken_from)
+        pool = book.holding(self.taken_from, division).balance_fen
+        text = f"{label} {yuan(pool)} 元"
+        if shares.open_fen != pool:
+            text = f"（{text} − 保底封顶户和余下 {yuan(pool - shares.open_fen)} 元）"
+        return text, StepInput(label, yuan(pool)), self.weight == "equal" and not self._prorates(book)
+
+    def _reason(
+        self, head: tuple[str, StepInput, bool], row: tuple[int, int, int], shares: Bounded
+    ) -> Reason:
+        text, given, equal = head
+        weight, bound, amount = row
+        whole = shares.open_weight
+        inputs = (given, StepInput("权重", str(weight)), StepInput("总权重", str(whole)))
+        if bound:
+            name = "按权重不足保底，取保底" if bound < 0 else "按权重超过封顶，取封顶"
+            return name, inputs, Fraction(amount)
+        unit = self.unit or _UNIT_NAMES.get(self.weight, "份")
+        formula = f"{text} ÷ {whole} {unit}" if equal else f"{text} × {weight} ÷ {whole} {unit}"
+        return formula, inputs, Fraction(shares.open_fen * weight, whole)
+
     def _weight(self, household: HouseholdInput, book: Book) -> int | Fraction:
         weight = self._plain_weight(household, book)
-        if not self.prorate or self.weight == "enrolment":
+        if not self._prorates(book) or self.weight == "enrolment":
             return weight
         return weight * book.days(household)
+
+    def _prorates(self, book: Book) -> bool:
+        return self.prorate or self.taken_from in book.prorated
 
     def _plain_weight(self, household: HouseholdInput, book: Book) -> int | Fraction:
         if self.weight == "equal":
@@ -140,5 +176,5 @@ class Weighted(Step, Selection):
         for enrolment in household.enrolments:
             days = days_in(book.period, enrolment.valid_from, enrolment.valid_to)
             if enrolment.component == self.enrolment and days:
-                total += enrolment.weight * days if self.prorate else enrolment.weight
+                total += enrolment.weight * days if self._prorates(book) else enrolment.weight
         return total
