@@ -6,7 +6,7 @@ have, back-off, and counts of what it costs. It opens no connection and keeps no
 
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from collector.connections import DeviceLink
@@ -183,8 +183,8 @@ class PolledDevice:
         self, client: ModbusClient, refused: Sequence[Block], words: dict[tuple[int, int], int]
     ) -> Failure | None:
         """Find what a refused block hides: halve it until the absent fields are known, then plan anew."""
-        profile = self._bound or self.profile
-        waiting: list[tuple[Field, ...]] = [fields_in(profile, block) for block in refused]
+        profile = self._view or self.profile
+        waiting = [_in_order(fields_in(profile, block)) for block in refused]
         absent: set[tuple[int, int]] = set()
         for _ in range(SPLIT_REQUESTS):
             if not waiting:
@@ -211,7 +211,7 @@ class PolledDevice:
         words: dict[tuple[int, int], int],
         waiting: list[tuple[Field, ...]],
     ) -> Failure | None:
-        profile = self._bound or self.profile
+        profile = self._view or self.profile
         for block in cover(profile.rules, half):
             result = await self._request(client, block)
             if isinstance(result, Ok):
@@ -219,7 +219,7 @@ class PolledDevice:
             elif isinstance(result, Retryable):
                 return Failure(result.layer, result.reason)
             else:
-                waiting.append(tuple(item for item in fields_in(profile, block) if item in half))
+                waiting.append(_in_order(item for item in fields_in(profile, block) if item in half))
         return None
 
     async def _read_identity(self, client: ModbusClient, now: float) -> Decoded | None:
@@ -241,6 +241,11 @@ class PolledDevice:
             self.cost = Cost(day)
         self.cost.requests += requests
         self.cost.bytes_exchanged += bytes_exchanged
+
+
+def _in_order(fields: Iterable[Field]) -> tuple[Field, ...]:
+    """Return fields by address, so that halves of them are neighbours on the wire."""
+    return tuple(sorted(fields, key=lambda item: (item.function_code, item.address)))
 
 
 def _addresses(item: Field) -> range:
