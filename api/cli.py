@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import devices, exports, imports, money, plans, watching
+from api.commands import devices, plans, watching
 from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, settings_of, show
 from api.outcome import Outcome
 from store.periods import SHANGHAI
@@ -94,7 +94,7 @@ def migrate(data: DataOption = None, config: ConfigOption = None, *, as_json: Js
         show(Outcome(summary, {"login": "登录名", "password": "一次性口令"}, rows), as_json=as_json)
 
 
-for group in (devices, watching, money, plans, imports, exports):
+for group in (devices, watching, plans):
     group.register(app)
 
 

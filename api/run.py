@@ -8,15 +8,14 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from types import FrameType
+from contextlib import ExitStack, contextmanager, suppress
 
 import structlog
 import uvicorn
 
 from api.app import create_app
 from api.collecting import collecting
-from api.control import open_door, shut_door
+from api.door import open_door, shut_door
 from api.logs import configure_logs
 from api.scheduler import Scheduler
 from api.service import open_services
@@ -40,7 +39,11 @@ def run_service(settings: Settings, clock: Clock) -> None:
 
 def run_roles(services: Services, settings: Settings) -> None:
     """Run the chosen roles on open stores until a signal asks to stop."""
+    # Both signals arrive as KeyboardInterrupt, so that every role is stopped in order. The web server
+    # raises the signal again after its own clean stop.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
+        stack.callback(logger.info, "stopped")
         collector: Collector | None = None
         if ServiceRole.COLLECTOR in settings.roles:
             collector = stack.enter_context(collecting(services, settings))
@@ -51,6 +54,8 @@ def run_roles(services: Services, settings: Settings) -> None:
             _serve(services, settings, collector)
         else:
             _wait_for_signal()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
         logger.info("stopping")
 
 
@@ -91,21 +96,13 @@ def _serve(services: Services, settings: Settings, collector: Collector | None) 
             timeout_graceful_shutdown=GRACE_SECONDS,
             lifespan="off",
         )
-        uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:
-        # uvicorn raises the signal again after its own clean stop; the roles still stop in order.
-        logger.info("interrupted")
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
     finally:
         shut_door(settings.data_dir)
         listener.close()
 
 
 def _wait_for_signal() -> None:
-    stop = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
-    stop.wait()
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()

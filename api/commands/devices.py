@@ -8,8 +8,6 @@ import typer
 
 from api.commands.output import JsonOption, refusing, show
 from api.outcome import Exit, Outcome
-from collector.payloads import parse_mapping, read_message
-from collector.profile import check_profiles, list_profiles, load_profile, profile_json_schema
 from store.problem import Problem, ProblemsError
 
 profiles = typer.Typer(help="设备档案：列出、检查、导出模式。", no_args_is_help=True)
@@ -32,6 +30,8 @@ def decode(
 ) -> None:
     """按设备档案解出寄存器转储里的每个量。"""
     from collector.decode import decode_dump
+
+    from collector.profile import load_profile
 
     with refusing():
         points = decode_dump(load_profile(profile), _read_json(dump))
@@ -81,6 +81,8 @@ def _read_json(path: Path) -> dict[str, object]:
 @profiles.command("list")
 def list_all(*, as_json: JsonOption = False) -> None:
     """列出随程序提供的设备档案。"""
+    from collector.profile import list_profiles, load_profile
+
     with refusing():
         rows = tuple(
             {"name": name, "vendor": found.vendor, "products": found.products}
@@ -98,6 +100,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """检查设备档案。"""
+    from collector.profile import check_profiles
+
     with refusing():
         problems = tuple(check_profiles(files or ()))
         exit_code = Exit.FOUND if problems else Exit.DONE
@@ -108,6 +112,8 @@ def check(
 @profiles.command()
 def schema() -> None:
     """输出设备档案的 JSON Schema，供编辑器使用。"""
+    from collector.profile import profile_json_schema
+
     typer.echo(json.dumps(profile_json_schema(), ensure_ascii=False, indent=2))
 
 
@@ -121,6 +127,7 @@ def check_mapping(
 ) -> None:
     """用映射读一条报文，列出解出的样本和不能用的部分。"""
     from api.service import system_clock
+    from collector.payloads import parse_mapping, read_message
 
     with refusing():
         found = parse_mapping(file.read_text(encoding="utf-8"), file.name)

@@ -5,7 +5,7 @@ code: 0 done, 1 done and something was found, 2 not done.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +13,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import OperationalError
 
-from api.control import ask_running_service
-from api.operations import OPERATIONS
+from api.door import ask_running_service
 from api.outcome import Exit, Outcome
-from api.service import open_services, system_clock
 from api.settings import Settings, load_settings
 from store.problem import Problem, ProblemsError
 
@@ -64,6 +61,8 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
 @contextmanager
 def refusing() -> Iterator[None]:
     """Turn problems, and a database that went away, into clear lines and exit code 2."""
+    from sqlalchemy.exc import OperationalError
+
     try:
         yield
     except ProblemsError as error:
@@ -87,7 +86,14 @@ def run_operation(
         settings = settings_of(config, data)
         outcome = ask_running_service(settings.data_dir, name, arguments)
         if outcome is None:
-            operation: Callable[..., Outcome] = OPERATIONS[name]
-            with open_services(settings, system_clock) as services:
-                outcome = operation(services, **arguments)
+            outcome = _run_here(settings, name, arguments)
         show(outcome, as_json=as_json)
+
+
+def _run_here(settings: Settings, name: str, arguments: Mapping[str, Any]) -> Outcome:
+    # Imported only now: the stores and all that stands on them take a second to load.
+    from api.operations import OPERATIONS
+    from api.service import open_services, system_clock
+
+    with open_services(settings, system_clock) as services:
+        return OPERATIONS[name](services, **arguments)

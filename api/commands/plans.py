@@ -1,20 +1,16 @@
 """Commands about distribution plans; none of them needs a database."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.commands.output import JsonOption, refusing, show
 from api.outcome import Exit, Outcome
-from distribution.money import yuan
-from distribution.plans.allocation import allocate
-from distribution.plans.cases import run_cases
-from distribution.plans.checks import check_plan
-from distribution.plans.document import Plan, load_plan, plan_hash
-from distribution.plans.explanation import render_line
-from distribution.plans.inputs import input_schema, parse_input
-from distribution.types import Allocation
+
+if TYPE_CHECKING:
+    from distribution.plans.document import Plan
+    from distribution.types import Allocation
 
 app = typer.Typer(help="分配方案：检查、试算。", no_args_is_help=True)
 PlanFile = Annotated[Path, typer.Argument(help="方案文件（TOML）", exists=True, dir_okay=False)]
@@ -29,6 +25,10 @@ def register(parent: typer.Typer) -> None:
 @app.command()
 def check(plan: PlanFile, *, as_json: JsonOption = False) -> None:
     """检查方案是否成立，并运行它自带的算例。"""
+    from distribution.plans.cases import run_cases
+    from distribution.plans.checks import check_plan
+    from distribution.plans.document import load_plan, plan_hash
+
     with refusing():
         document = load_plan(plan)
         problems = check_plan(document) or run_cases(document)
@@ -43,6 +43,10 @@ def check(plan: PlanFile, *, as_json: JsonOption = False) -> None:
 @app.command()
 def simulate(plan: PlanFile, inputs: InputFile, *, as_json: JsonOption = False) -> None:
     """用一份输入试算方案，列出每一行的金额和算法。"""
+    from distribution.plans.allocation import allocate
+    from distribution.plans.document import load_plan
+    from distribution.plans.inputs import parse_input
+
     with refusing():
         document = load_plan(plan)
         allocation = allocate(document, parse_input(inputs.read_bytes(), inputs.name))
@@ -56,11 +60,16 @@ def schema(
     """输出方案或输入的 JSON Schema，供编辑器使用。"""
     import orjson
 
+    from distribution.plans.document import Plan
+    from distribution.plans.inputs import input_schema
+
     chosen: dict[str, Any] = input_schema() if what == "input" else Plan.model_json_schema(by_alias=True)
     typer.echo(orjson.dumps(chosen, option=orjson.OPT_INDENT_2).decode())
 
 
-def _outcome(document: Plan, allocation: Allocation) -> Outcome:
+def _outcome(document: "Plan", allocation: "Allocation") -> Outcome:
+    from distribution.money import yuan
+
     columns = {
         "kind": "类别",
         "label": "名目",
@@ -85,7 +94,7 @@ def _outcome(document: Plan, allocation: Allocation) -> Outcome:
     return Outcome(summary, columns, rows)
 
 
-def _income(allocation: Allocation) -> list[dict[str, Any]]:
+def _income(allocation: "Allocation") -> list[dict[str, Any]]:
     return [
         {
             "kind": "income",
@@ -98,7 +107,7 @@ def _income(allocation: Allocation) -> list[dict[str, Any]]:
     ]
 
 
-def _deductions(allocation: Allocation) -> list[dict[str, Any]]:
+def _deductions(allocation: "Allocation") -> list[dict[str, Any]]:
     return [
         {
             "kind": "deduction",
@@ -111,7 +120,7 @@ def _deductions(allocation: Allocation) -> list[dict[str, Any]]:
     ]
 
 
-def _purses(allocation: Allocation) -> list[dict[str, Any]]:
+def _purses(allocation: "Allocation") -> list[dict[str, Any]]:
     return [
         {
             "kind": "purse",
@@ -124,7 +133,9 @@ def _purses(allocation: Allocation) -> list[dict[str, Any]]:
     ]
 
 
-def _lines(document: Plan, allocation: Allocation) -> list[dict[str, Any]]:
+def _lines(document: "Plan", allocation: "Allocation") -> list[dict[str, Any]]:
+    from distribution.plans.explanation import render_line
+
     return [
         {
             "kind": str(line.payee_kind),

@@ -1,0 +1,70 @@
+"""How operator commands find a running service that owns the stores.
+
+A running service leaves its address and a random token in the data directory, readable by its own user
+only; whoever can read that file may run operations. Owns that file and the asking; the answering is
+`api.control`.
+"""
+
+import json
+import os
+import secrets
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from api.outcome import Outcome
+from store.problem import Problem, ProblemsError
+
+FILE_NAME = "control.json"
+HEADER = "X-Sunledger-Control"
+
+
+def open_door(data_dir: Path, port: int) -> str:
+    """Write the address and a fresh token for operator commands; returns the token."""
+    token = secrets.token_urlsafe(32)
+    path = data_dir / FILE_NAME
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"port": port, "token": token, "pid": os.getpid()}, file)
+    return token
+
+
+def shut_door(data_dir: Path) -> None:
+    """Remove the address, so that the next command opens the stores itself."""
+    (data_dir / FILE_NAME).unlink(missing_ok=True)
+
+
+def ask_running_service(data_dir: Path, operation: str, arguments: Mapping[str, Any]) -> Outcome | None:
+    """Run an operation in the service that owns the data directory; None where no service runs.
+
+    Raises ProblemsError when a service holds the directory but does not answer as it should.
+    """
+    try:
+        door = json.loads((data_dir / FILE_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
+        return None
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{door['port']}/control/{operation}",
+        data=json.dumps(dict(arguments)).encode(),
+        headers={HEADER: door["token"], "Content-Type": "application/json"},
+        method="POST",
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request) as answer:
+            return Outcome.from_json(json.load(answer))
+    except urllib.error.HTTPError as error:
+        raise ProblemsError(
+            [
+                Problem(
+                    str(data_dir),
+                    f"正在运行的服务没有执行这个命令（HTTP {error.code}）",
+                    "重新启动服务后再试",
+                )
+            ]
+        ) from error
+    except urllib.error.URLError:
+        return None
