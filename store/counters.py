@@ -17,6 +17,7 @@ from store.quality import Flag
 
 Integers = npt.NDArray[np.int64]
 
+MICROSECOND = timedelta(microseconds=1)
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
@@ -59,7 +60,7 @@ class CounterLimits:
 class Steps:
     """Believed steps of one counter, in order of time, each array of shape (steps,).
 
-    `start`, `end` [us]; `energy` [Wh]; `known` says that the energy was measured; `flags` per step;
+    `start`, `end` [us]; `energy` [Wh]; `known` says that readings vouch for the energy; `flags` per step;
     `dropped` [us] and `dropped_flags` are the readings that were left out.
     """
 
@@ -181,9 +182,18 @@ def _judge_epoch(
         believable = _believable(times, values, limits, (kept[:-1], kept[1:]))
     out = np.ones(len(times), bool)
     out[kept] = False
-    steps = _steps(times[kept], values[kept], believable, limits)
+    start, end, energy, known, step_flags = _steps(times[kept], values[kept], believable, limits)
+    # What was gained while every reading was unbelievable may be a jump in disguise.
+    hidden = (
+        (np.diff(kept) > 1) & (end - start > GAP // MICROSECOND) & (energy > standstill(limits.rated_power_w))
+    )
     ends = (int(kept[0]), int(kept[-1])) if len(kept) else None
-    return Steps(*steps, times[out], flags[out]), ends
+    return Steps(start, end, energy, known & ~hidden, step_flags, times[out], flags[out]), ends
+
+
+def standstill(rated_power_w: int) -> int:
+    """Return the gain [Wh] up to which a counter counts as standing still."""
+    return max(100, (rated_power_w or DEFAULT_RATED_POWER_W) // 50)
 
 
 def _steps(

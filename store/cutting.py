@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from store.counters import DAY, DEFAULT_RATED_POWER_W, GAP, Integers, Steps, daylight_weight
+from store.counters import DAY, GAP, Integers, Steps, daylight_weight, standstill
 from store.periods import Period
 from store.quality import Flag
 
@@ -158,9 +158,8 @@ def _weight(span: tuple[int, int], base: int) -> int:
 
 def _covered(steps: Steps, gap: timedelta, rated_power_w: int) -> Integers:
     """Tell which steps leave nothing open: short ones, and those over which the counter stood still."""
-    still = max(100, (rated_power_w or DEFAULT_RATED_POWER_W) // 50)
     short = steps.end - steps.start <= gap // timedelta(microseconds=1)
-    covered: Integers = (steps.known & (short | (steps.energy <= still))).astype(np.int64)
+    covered: Integers = (steps.known & (short | (steps.energy <= standstill(rated_power_w)))).astype(np.int64)
     return covered
 
 

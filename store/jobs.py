@@ -223,20 +223,21 @@ def run_next(database: Database, worker: str, clock: Clock, handlers: Mapping[st
         job = claim(session, worker, clock(), tuple(handlers))
     if job is None:
         return False
-    outcome = _attempt(JobContext(database, job, clock), handlers[job.kind])
-    if outcome is not None:
+    try:
+        outcome = _attempt(JobContext(database, job, clock), handlers[job.kind])
         with database.transaction() as session:
             _leave(session, job, outcome, clock())
+    except JobLostError:
+        _LOG.warning("job %s was taken over while it ran", job.key)
     return True
 
 
-def _attempt(context: JobContext, handler: Handler) -> tuple[JobState, str, str] | None:
-    """Run a handler; returns state, result and error to note, or None when the job was lost."""
+def _attempt(context: JobContext, handler: Handler) -> tuple[JobState, str, str]:
+    """Run a handler; returns state, result and error to note. Raises JobLostError when it lost the job."""
     try:
         return JobState.DONE, handler(context), ""
     except JobLostError:
-        _LOG.warning("job %s was taken over while it ran", context.job.key)
-        return None
+        raise
     except (ProblemsError, JobFailedError, ValueError, LookupError) as error:
         return JobState.FAILED, "", str(error)
     except (OSError, SQLAlchemyError, RuntimeError) as error:
