@@ -47,17 +47,17 @@ def daily_energy(
     session: Session, device_ids: Sequence[str], first: date, end: date
 ) -> dict[tuple[str, date], DayEnergy]:
     """Return the cached energies of devices on the days of [first, end)."""
-    rows = session.scalars(
-        select(DailyEnergyRow).where(
-            DailyEnergyRow.device_id.in_(device_ids), DailyEnergyRow.day >= first, DailyEnergyRow.day < end
-        )
+    table = DailyEnergyRow
+    columns = (
+        table.device_id,
+        table.day,
+        table.energy_wh,
+        table.completeness,
+        table.method,
+        table.estimated_wh,
     )
-    return {
-        (row.device_id, row.day): DayEnergy(
-            row.device_id, row.day, row.energy_wh, row.completeness, row.method, row.estimated_wh
-        )
-        for row in rows
-    }
+    statement = select(*columns).where(table.device_id.in_(device_ids), table.day >= first, table.day < end)
+    return {(row[0], row[1]): DayEnergy(*row) for row in session.execute(statement)}
 
 
 def energy_sums(session: Session, device_ids: Sequence[str], first: date, end: date) -> dict[str, int]:
@@ -81,19 +81,23 @@ def refresh_daily_energy(
     `since` names the first day when older days must be computed again too. The day of `now` is not closed.
     """
     today = local_date(now)
+    oldest = series.statistics().oldest
+    if oldest is None:
+        return 0
     written = 0
     for kind, quantity in COUNTERS.items():
         group = [device for device in devices(session, SYSTEM) if device.kind == kind]
-        for first, members in _by_first_day(session, group, today, since).items():
+        span = (local_date(oldest), today)
+        for first, members in _by_first_day(session, group, span, since).items():
             days = [Period.day(first + timedelta(days=n)) for n in range((today - first).days)]
             written += _compute(session, series, (members, days, quantity), now)
     return written
 
 
 def _by_first_day(
-    session: Session, group: Sequence[Device], today: date, since: date | None
+    session: Session, group: Sequence[Device], span: tuple[date, date], since: date | None
 ) -> dict[date, list[Device]]:
-    """Return the devices by the first day that must be computed."""
+    """Return the devices by the first day of `span` (oldest sample, today) that must be computed."""
     newest: dict[str, date] = {}
     latest = select(DailyEnergyRow.device_id, func.max(DailyEnergyRow.day)).group_by(DailyEnergyRow.device_id)
     newest.update((device_id, last) for device_id, last in session.execute(latest))
@@ -103,8 +107,8 @@ def _by_first_day(
         first = last - timedelta(days=RECENT_DAYS - 1) if last else device.installed_on
         if since is not None:
             first = min(first, since)
-        first = max(first, device.installed_on)
-        if first < today and (device.removed_on is None or first <= device.removed_on):
+        first = max(first, device.installed_on, span[0])
+        if first < span[1] and (device.removed_on is None or first <= device.removed_on):
             result.setdefault(first, []).append(device)
     return result
 

@@ -4,7 +4,7 @@ Owns the order and the sentences. Money is added by the page.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from statistics import median
 
@@ -110,7 +110,9 @@ def _line(view: StationView, inverter: InverterView | None, yields: _Yields, now
     opinion = inverter.opinion if inverter else view.opinion
     if inverter is None and opinion.since is None:
         begins = [item.opinion.since for item in view.inverters if item.opinion.since]
-        opinion = Opinion(opinion.state, opinion.reason, min(begins, default=None))
+        opinion = replace(opinion, since=min(begins, default=None))
+    if inverter is None and view.inverters:
+        opinion = replace(opinion, reason=view.inverters[0].opinion.reason)
     rated = inverter.rated_power_w if inverter else view.rated_power_w
     stopped = opinion.state in {StationState.FAULT, StationState.GRID_OUTAGE}
     lost = yields.lost_wh(rated, opinion.since, local_date(now)) if stopped and opinion.since else None

@@ -13,7 +13,16 @@ from sqlalchemy.orm import Session
 
 from monitoring.energy import PresentEnergy, energy_sums, known_sum, present_energy
 from monitoring.planned import planned_work
-from monitoring.states import Evidence, Opinion, Part, StationState, device_state, stale_after, station_state
+from monitoring.states import (
+    IDLE_FRACTION,
+    Evidence,
+    Opinion,
+    Part,
+    StationState,
+    device_state,
+    stale_after,
+    station_state,
+)
 from monitoring.sun import elevation_series, elevations
 from monitoring.views import InverterView, StationView
 from registry.actors import SYSTEM, Actor
@@ -170,30 +179,33 @@ def _station_view(gathered: _Gathered, place: Station, opinions: Mapping[str, Op
     )
 
 
-def _stopped_since(series: SeriesStore, device: Device, now: datetime) -> datetime | None:
-    """Return when a device last fed in, to the hour, or None when it did not within the look-back."""
+def _last_fed_in(series: SeriesStore, stopped: Sequence[Device], now: datetime) -> dict[str, datetime]:
+    """Return when each device last fed in, to the hour; none when it did not within the look-back."""
+    limits = {device.id: max(1.0, device.rated_power_w * IDLE_FRACTION) for device in stopped}
     interval = (now - LOOK_BACK, now)
-    table = series.downsample([device.id], interval, _STEP, {"active_power_w": "max"})
-    limit = max(1.0, device.rated_power_w * 0.005)
-    running = [
-        row["time"]
+    table = series.downsample(list(limits), interval, _STEP, {"active_power_w": "max"})
+    return {
+        row["device_id"]: min(now, row["time"] + _STEP)
         for row in table.to_pylist()
-        if row["active_power_w"] is not None and row["active_power_w"] > limit
-    ]
-    return min(now, running[-1] + _STEP) if running else None
+        if row["active_power_w"] is not None and row["active_power_w"] > limits[row["device_id"]]
+    }
 
 
 def _with_beginnings(
     series: SeriesStore, gathered: _Gathered, opinions: dict[str, Opinion]
 ) -> dict[str, Opinion]:
     """Fill in since when devices that stand still have done so."""
-    known = {device.id: device for group in gathered.inverters.values() for device in group}
-    return {
-        device_id: replace(opinion, since=_stopped_since(series, known[device_id], gathered.now))
-        if opinion.state in _STOPPED and opinion.since is None
-        else opinion
-        for device_id, opinion in opinions.items()
-    }
+    stopped = [
+        device
+        for group in gathered.inverters.values()
+        for device in group
+        if opinions[device.id].state in _STOPPED and opinions[device.id].since is None
+    ]
+    if not stopped:
+        return opinions
+    begins = _last_fed_in(series, stopped, gathered.now)
+    changed = {device.id: replace(opinions[device.id], since=begins.get(device.id)) for device in stopped}
+    return opinions | changed
 
 
 def _views(
