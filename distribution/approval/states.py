@@ -111,12 +111,19 @@ TRANSITIONS = _transitions()
 """Every change of state that the database lets pass; the exact order of a run is its `route`."""
 
 
+_SAME_GATE = {"village_assembly": "village", "village_draft": "", "filing": "", "result_notice": ""}
+
+
 def route(gates: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the gates of a run in order; a notice that the plan does not place follows the village."""
-    if "notice" in gates:
-        return gates
-    place = gates.index("village") + 1 if "village" in gates else 0
-    return (*gates[:place], "notice", *gates[place:])
+    """Return the gates of a run in order; a notice that the plan does not place follows the village.
+
+    A village's draft is the submission, and filing and the result notice follow the money: none is a gate.
+    """
+    way = tuple(dict.fromkeys(gate for one in gates if (gate := _SAME_GATE.get(one, one))))
+    if "notice" in way:
+        return way
+    place = way.index("village") + 1 if "village" in way else 0
+    return (*way[:place], "notice", *way[place:])
 
 
 def next_gate(gates: tuple[str, ...], state: RunState) -> str | None:

@@ -32,6 +32,7 @@ class Account(StrEnum):
     DISTRIBUTABLE = "distributable"
     COST = "cost"
     PAYABLE_COST = "payable_cost"
+    PAYABLE_DIVISION = "payable_division"
     RESERVE = "reserve"
     VILLAGE_COLLECTIVE = "village_collective"
     PURSE = "purse"
@@ -62,6 +63,7 @@ CHART: dict[Account, AccountFacts] = {
     Account.DISTRIBUTABLE: AccountFacts("可分配收益", Side.EQUITY, never_overdrawn=True),
     Account.COST: AccountFacts("费用支出", Side.EXPENSES),
     Account.PAYABLE_COST: AccountFacts("应付费用", Side.LIABILITIES),
+    Account.PAYABLE_DIVISION: AccountFacts("应付其他单位", Side.LIABILITIES),
     Account.RESERVE: AccountFacts("风险准备金", Side.EQUITY),
     Account.VILLAGE_COLLECTIVE: AccountFacts("村集体收益", Side.EQUITY),
     Account.PURSE: AccountFacts("专项结存", Side.EQUITY),

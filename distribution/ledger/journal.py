@@ -205,6 +205,11 @@ def by_key(session: Session, idempotency_key: str) -> Journal | None:
     return None if row is None else _records(session, [row])[0]
 
 
+def posted_keys(session: Session, book: str) -> frozenset[str]:
+    """Return the keys of everything posted in a book; unscoped, for the conductor's own use."""
+    return frozenset(session.scalars(select(JournalRow.idempotency_key).where(JournalRow.book == book)))
+
+
 def entry_hash(values: dict[str, Any], legs: list[list[Any]]) -> str:
     """Return the SHA-256 of an entry: its columns, its legs, its place, and the hash before it."""
     content = [

@@ -527,3 +527,15 @@ def _batch(row: BankBatchRow) -> Batch:
         row.exported_at,
         row.exported_by,
     )
+
+
+def payout_lines(session: Session, payout_ids: Sequence[str]) -> dict[str, frozenset[int]]:
+    """Return the line numbers that each payout sums, by payout id; unscoped, for the conductor's own use."""
+    found: dict[str, frozenset[int]] = {}
+    for start in range(0, len(payout_ids), 500):
+        statement = select(PayoutRow.id, PayoutRow.lines).where(
+            PayoutRow.id.in_(payout_ids[start : start + 500])
+        )
+        for payout_id, lines in session.execute(statement):
+            found[payout_id] = frozenset(int(number) for number in lines.split(",") if number)
+    return found
