@@ -25,6 +25,7 @@ class Method(StrEnum):
     COUNTER = "counter"
     COUNTER_GAP = "counter_gap"
     GAP_SPLIT = "gap_split"
+    PARTIAL = "partial"
     RESET = "reset"
     NONE = "none"
 
@@ -33,10 +34,11 @@ METHOD_LABELS: Mapping[str, str] = {
     Method.COUNTER: "计数器实测",
     Method.COUNTER_GAP: "计数器实测（期内有缺口，电量不缺）",
     Method.GAP_SPLIT: "跨期缺口按日照曲线分摊",
+    Method.PARTIAL: "期初或期末无读数，电量不全",
     Method.RESET: "计数归零或换机，部分电量不可知",
     Method.NONE: "无数据",
 }
-_WORST_FIRST = (Method.RESET, Method.GAP_SPLIT, Method.COUNTER_GAP, Method.COUNTER)
+_WORST_FIRST = (Method.RESET, Method.PARTIAL, Method.GAP_SPLIT, Method.COUNTER_GAP, Method.COUNTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,23 +131,37 @@ def cut(device_id: str, steps: Steps, periods: Sequence[Period], watch: Watch) -
         if rated and 10 * energy > 11 * rated * _HOURS_OF_LIGHT * period.day_count:
             flags |= Flag.UNSUPPORTED
         known = over[1] > over[0]
+        if seen < weight:
+            flags |= Flag.GAP
+        outside = weight - _inside(steps, over, (low, high if until is None else min(high, until)), base)
         completeness = (min(1.0, seen / weight) if weight else 1.0) if known else 0.0
         yield DeviceEnergy(
             device_id,
             str(period),
             energy if known else None,
             completeness,
-            _method(known, flags, share),
+            _method(known, flags, share, partial=outside > 0),
             share,
             flags,
         )
 
 
-def _method(known: bool, flags: int, estimated: int) -> str:
+def _inside(steps: Steps, over: tuple[int, int], span: tuple[int, int], base: int) -> int:
+    """Return the weight of the part of a period that lies between the first and the last reading."""
+    if over[1] <= over[0]:
+        return 0
+    start = max(span[0], int(steps.start[over[0]]))
+    end = min(span[1], int(steps.end[over[1] - 1]))
+    return _weight((start, end), base) if start < end else 0
+
+
+def _method(known: bool, flags: int, estimated: int, *, partial: bool) -> str:
     if not known:
         return Method.NONE
     if flags & Flag.RESET:
         return Method.RESET
+    if partial:
+        return Method.PARTIAL
     if estimated:
         return Method.GAP_SPLIT
     return Method.COUNTER_GAP if flags & Flag.GAP else Method.COUNTER

@@ -94,14 +94,22 @@ def test_a_gap_over_days_is_split_by_daylight_and_says_so(store):
 
 
 def test_a_gap_across_the_month_end_is_split_and_nothing_is_lost(store):
+    later = [(time + timedelta(days=34), value) for time, value in day_of_readings(1, 1_600_000)]
     put(
         store,
-        [*day_of_readings(29, 0), *[(t + timedelta(days=34), v) for t, v in day_of_readings(1, 1_600_000)]],
+        [(local(30, 18, month=9), 0), *day_of_readings(29, 0), *later, (local(1, 1, month=12), 2_000_000)],
     )
     october, november = one(store, "2026-10"), one(store, "2026-11")
     assert (october.energy_wh or 0) + (november.energy_wh or 0) == 2_000_000
     assert october.method == november.method == "gap_split"
     assert october.estimated_wh == (october.energy_wh or 0) - 400_000
+
+
+def test_a_month_that_was_watched_only_from_its_middle_is_partial(store):
+    put(store, [*day_of_readings(14, 0), *day_of_readings(15, 400_000)])
+    found = one(store, "2026-10")
+    assert (found.energy_wh, found.method) == (800_000, "partial")
+    assert found.completeness < 0.1
 
 
 def test_a_restart_credits_what_the_new_counter_shows(store):
@@ -132,7 +140,7 @@ def test_a_wrap_with_a_known_modulus_loses_nothing(store):
     readings = [(t, v % 1_000_000) for t, v in (*day_of_readings(4, 500_000), *day_of_readings(5, 900_000))]
     put(store, readings)
     found = one(store, "2026-10", moduli={"a": 1_000_000})
-    assert (found.energy_wh, found.flags) == (800_000, Flag.ROLLOVER)
+    assert (found.energy_wh, found.flags & ~Flag.GAP) == (800_000, Flag.ROLLOVER)
 
 
 def test_zero_readings_are_left_out_and_marked(store):
