@@ -67,6 +67,7 @@ def gather(session: Session, actor: Actor, place: tuple[str, str], own_run: str,
         posts=tuple(one for entry in entries for one in _posts(entry)),
         opening=_opening(session, actor, village),
         year_to_date=_year_to_date(session, place, own_run),
+        received_until=max((part.received_on for part in income), default=None),
     )
     return Gathered(inputs, _sources(inputs, entries))
 

@@ -235,6 +235,9 @@ class YearToDate:
 class PlanInput:
     """Everything that a plan may look at: the frozen input of one run, for one village or division.
 
+    Money counts that arrived until and with `received_until`; None means the last day of the period. A
+    month's bill is often paid in the next month, and is distributed with the month it was billed for.
+
     The same record as JSON (`docs/plan-format.md`) is what `plan simulate` reads.
     """
 
@@ -251,6 +254,7 @@ class PlanInput:
     spendings: tuple[SpendingInput, ...] = ()
     opening: tuple[PurseBalance, ...] = ()
     year_to_date: tuple[YearToDate, ...] = ()
+    received_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ distribution and is named in a warning.
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from fractions import Fraction
 from typing import Literal
 
@@ -48,14 +49,16 @@ class TypedIncome(Step):
 def take_in(components: tuple[Component, ...], book: Book) -> list[IncomePart]:
     """Return the input's income parts of some components and mark them as taken in.
 
-    Refuses money that arrives after the period: only received money is distributable.
+    Refuses money that arrives after the period, or after the input's `received_until`: only received
+    money is distributable.
     """
     parts = [part for part in book.inputs.income if part.component in components]
-    late = [part for part in parts if part.received_on >= book.period.end]
+    until = book.inputs.received_until or book.period.end - timedelta(days=1)
+    late = [part for part in parts if part.received_on > until]
     if late:
         names = "、".join(f"{part.source} {yuan(part.amount_fen)} 元（{part.received_on}）" for part in late)
         book.refuse(
-            f"还没有到账的钱不能分：{names}，而本期到 {book.period.end} 止",
+            f"还没有到账的钱不能分：{names}，而本期到 {until} 止",
             "改到账日期，或放到下一期；应收未到的写在 receivables",
         )
     book.income.extend(parts)
