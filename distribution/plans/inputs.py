@@ -22,7 +22,10 @@ from distribution.types import PlanInput
 from store.periods import Period
 from store.problem import Problem, ProblemsError
 
-HOURS_PER_DAY = 24
+# The sun is up for half of a year anywhere, and for at most sixteen hours a day where stations stand.
+SUN_HOURS_PER_DAY = 16
+SUN_HOURS_PER_DAY_OF_A_YEAR = 12
+HALF_YEAR_DAYS = 181
 
 
 def _plain_date(value: object) -> object:
@@ -155,11 +158,12 @@ def _doubles(ids: list[str]) -> list[str]:
 
 
 def _impossible_hours(inputs: PlanInput, origin: str) -> list[Problem]:
-    """Find stations whose energy would need more hours of full power than the period has."""
+    """Find stations whose energy would need more hours of full power than the sun shines in the period."""
     try:
-        limit = Period.parse(inputs.period).day_count * HOURS_PER_DAY
+        days = Period.parse(inputs.period).day_count
     except ValueError as error:
         return [Problem(f"{origin} period", str(error), "写成 2026-10、2026-Q4、2026-H2 或 2026")]
+    limit = days * (SUN_HOURS_PER_DAY_OF_A_YEAR if days >= HALF_YEAR_DAYS else SUN_HOURS_PER_DAY)
     problems = []
     for station in inputs.stations:
         energy = station.exported_energy_wh
@@ -169,7 +173,7 @@ def _impossible_hours(inputs: PlanInput, origin: str) -> list[Problem]:
             problems.append(
                 Problem(
                     f"{origin} stations.{station.id}",
-                    f"{kwh} 千瓦时 ÷ {kw} 千瓦 = {round(hours)} 小时，而这一期只有 {limit} 小时",
+                    f"{kwh} 千瓦时 ÷ {kw} 千瓦 = {round(hours)} 小时满发，而这一期日照最多 {limit} 小时",
                     "检查单位（瓦、千瓦；瓦时、千瓦时）",
                 )
             )

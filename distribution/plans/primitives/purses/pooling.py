@@ -13,7 +13,7 @@ from pydantic import Field
 from distribution.money import integer_weights, split, yuan
 from distribution.plans.book import Book, level_of, prefix_of
 from distribution.plans.primitives.base import Step
-from distribution.plans.values import Number, percent_text
+from distribution.plans.values import Number, number_text, percent_text
 from distribution.types import DivisionInput, StepInput
 from distribution.types import Step as ExplanationStep
 
@@ -22,7 +22,8 @@ class Pooling(Step):
     """Divide `from` among the divisions of `to_level`, into their part of the purse `into`.
 
     `weight` is `equal`, `households`, or a measure of the divisions. A share `keep` stays with the upper
-    division, in the purse `keep_into`.
+    division, in the purse `keep_into`. `per_share` is the share of one unit of the weight, where the
+    document fixes it: all units together must make 100 %.
     """
 
     kind: Literal["pool"]
@@ -30,6 +31,7 @@ class Pooling(Step):
     into: str
     to_level: Literal["county", "township", "village"] = "village"
     weight: str = "equal"
+    per_share: Number | None = None
     keep: Number = Fraction(0)
     keep_into: str = ""
 
@@ -64,6 +66,7 @@ class Pooling(Step):
                 f"{division} 下面没有权重大于零的{_LEVELS[self.to_level]}，{yuan(given)} 元分不下去",
                 f"在 divisions 中列出各{_LEVELS[self.to_level]}和它们的“{self.weight}”",
             )
+        self._check_whole(book, division, sum(self._weight(child, book) for child in children))
         trail = book.way_to(self.taken_from, division)
         book.take(self.taken_from, division, total)
         if kept:
@@ -76,6 +79,16 @@ class Pooling(Step):
             text = f"{yuan(given)} 元 × {weight} ÷ {whole}"
             step = self._step(book, text, (Fraction(given * weight, whole), amount), child.name)
             book.put(self.into, child.code, amount, (*trail, step))
+
+    def _check_whole(self, book: Book, division: str, units: int | Fraction) -> None:
+        if self.per_share is None or units * self.per_share == 1:
+            return
+        total = units * self.per_share
+        book.refuse(
+            f"{division}：{number_text(Fraction(units))} 份 × {percent_text(self.per_share)} = "
+            f"{percent_text(total)}，不是 100%，差 {percent_text(abs(1 - total))}",
+            "核对份数；合并的村可持多份，使各份合计正好 100%",
+        )
 
     def _step(self, book: Book, text: str, values: tuple[Fraction, int], name: str) -> ExplanationStep:
         label = f"{self.label or '统筹分配'}（{book.label(name)}）"
