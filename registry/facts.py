@@ -135,8 +135,10 @@ def guard_facts(table: Table, *, mutable: Sequence[str] = ()) -> None:
     )
 
 
-def guard_no_overlap(table: Table, *, key: Sequence[str], what: str) -> None:
+def guard_no_overlap(table: Table, *, key: Sequence[str], what: str, only: str = "") -> None:
     """Make a fact table refuse two rows that are known, have the same key and share a day.
+
+    `only` names a boolean column: rows where it is false are not looked at.
 
     On PostgreSQL the writers of one key are serialised by an advisory lock, so that two transactions
     which do not see each other cannot both pass.
@@ -149,6 +151,8 @@ def guard_no_overlap(table: Table, *, key: Sequence[str], what: str) -> None:
         "AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) "
         "AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)"
     )
+    if only:
+        shared += f" AND NEW.{only} AND other.{only}"
     lock_key = " || '|' || ".join(f"NEW.{column}" for column in key)
     guard(
         table,

@@ -39,6 +39,19 @@ class LabourClass(StrEnum):
     UNABLE = "unable"
 
 
+HOUSEHOLD_CLASSES = (
+    "脱贫户",
+    "监测对象",
+    "低保",
+    "低保边缘",
+    "特困供养",
+    "建档立卡",
+    "残疾人家庭",
+    "其他低收入",
+)
+"""The classes that a county keeps, by their usual words."""
+
+
 class HouseholdRow(Recorded, Base):
     """Table `household`."""
 
@@ -121,6 +134,12 @@ guard_no_overlap(
     HouseholdClassRow.__table__,  # type: ignore[arg-type]
     key=("household_id", "class_name"),
     what="a household has a class once at a time",
+)
+guard_no_overlap(
+    HouseholdMemberRow.__table__,  # type: ignore[arg-type]
+    key=("household_id",),
+    what="a household has one head at a time",
+    only="is_head",
 )
 guard_no_overlap(
     PayeeAccountRow.__table__,  # type: ignore[arg-type]

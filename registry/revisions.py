@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, select
+from sqlalchemy import CheckConstraint, Date, Float, Index, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
@@ -59,7 +59,10 @@ def _exact(value: object) -> object:
 
 
 def revise(session: Session, actor: Actor, row: Any, changes: Mapping[str, Any], now: datetime) -> bool:
-    """Change columns of a row; keep the state before, and audit it. Return whether anything changed."""
+    """Change columns of a row; keep the state before, and audit it. Return whether anything changed.
+
+    A clock that was set back does not make a state end before it began.
+    """
     if all(getattr(row, name) == value for name, value in changes.items()):
         return False
     before = content_of(row)
@@ -71,7 +74,7 @@ def revise(session: Session, actor: Actor, row: Any, changes: Mapping[str, Any],
             content=before,
             recorded_at=row.recorded_at,
             recorded_by=row.recorded_by,
-            superseded_at=now,
+            superseded_at=max(now, row.recorded_at),
             superseded_by=actor.user_id,
         )
     )
@@ -112,17 +115,17 @@ def restored(row: Any, content: str) -> dict[str, Any]:
     """Return the columns of a kept state with the types of the row's table, for writing them back."""
     plain = json.loads(content)
     return {
-        column.name: _typed(column.type.python_type, plain[column.name])
+        column.name: _typed(column.type, plain[column.name])
         for column in row.__table__.columns
         if column.name in plain
     }
 
 
-def _typed(kind: type, value: Any) -> Any:
+def _typed(kind: object, value: Any) -> Any:
     if value is None:
         return None
-    if kind is float:
-        return float(value["decimal"])
-    if kind is datetime:
+    if isinstance(kind, UtcDateTime):
         return datetime.fromisoformat(value)
-    return date.fromisoformat(value) if kind is date else value
+    if isinstance(kind, Date):
+        return date.fromisoformat(value)
+    return float(value["decimal"]) if isinstance(kind, Float) else value
