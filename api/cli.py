@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import devices, plans, watching
+from api.commands import devices, imports, money, plans, watching
 from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, settings_of, show
 from api.outcome import Outcome
 from store.periods import SHANGHAI
@@ -49,16 +49,18 @@ def demo(
     port: Annotated[int, typer.Option("--port", help="网页端口")] = 8350,
     at: Annotated[str | None, typer.Option("--at", help="演示时刻，例如 12:30 或 2026-06-15T12:30")] = None,
     *,
+    small: Annotated[bool, typer.Option("--small", help="小县：4 个村、两个月，几秒就绪")] = False,
     seed_only: Annotated[bool, typer.Option("--seed-only", help="只准备数据，不启动服务")] = False,
 ) -> None:
     """启动一个装满数据的演示县：真实的 Modbus 与 MQTT 设备、一年的历史、已结的账。"""
+    from api.demo.county import FULL, SMALL
     from api.demo.run import run_demo
     from api.service import shifted_clock, system_clock
 
     with refusing():
         clock = shifted_clock(parse_moment(at, system_clock())) if at else system_clock
         settings = settings_of(None, data).model_copy(update={"port": port})
-        run_demo(settings, clock, seed_only=seed_only)
+        run_demo(settings, clock, size=SMALL if small else FULL, seed_only=seed_only)
 
 
 @app.command()
@@ -94,7 +96,7 @@ def migrate(data: DataOption = None, config: ConfigOption = None, *, as_json: Js
         show(Outcome(summary, {"login": "登录名", "password": "一次性口令"}, rows), as_json=as_json)
 
 
-for group in (devices, watching, plans):
+for group in (devices, watching, money, plans, imports):
     group.register(app)
 
 

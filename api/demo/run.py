@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from api.demo.county import FULL, CountySize
 from api.demo.live import live_county
 from api.demo.registration import Login
 from api.demo.seeding import WATERMARK, seed
@@ -55,7 +56,7 @@ def _show_logins(logins: tuple[Login, ...], port: int) -> None:
     CONSOLE.print("\n口令只显示这一次。按 Ctrl-C 停止。\n")
 
 
-def run_demo(settings: Settings, clock: Clock, *, seed_only: bool) -> None:
+def run_demo(settings: Settings, clock: Clock, *, size: CountySize = FULL, seed_only: bool) -> None:
     """Fill the data directory (or top it up to now) and, unless `seed_only`, serve the living county.
 
     Raises ProblemsError where the directory holds something else or cannot be used.
@@ -68,7 +69,9 @@ def run_demo(settings: Settings, clock: Clock, *, seed_only: bool) -> None:
     install(settings, clock(), administrator=False)
     with open_services(settings, clock) as services:
         with _bars() as progress:
-            logins = seed(services.database, services.series, settings.data_dir, clock(), progress=progress)
+            logins = seed(
+                services.database, services.series, settings.data_dir, clock(), progress=progress, size=size
+            )
             progress("每日电量", 0, 1)
             with services.database.transaction() as session:
                 refresh_daily_energy(session, services.series, clock())

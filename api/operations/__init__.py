@@ -3,10 +3,15 @@
 from collections.abc import Callable
 
 from api.operations.energy import energy, telemetry
+from api.operations.money import close, receipts, statement, verify
 from api.outcome import Outcome
 
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "energy": energy,
     "import-telemetry": telemetry,
+    "import-settlement": statement,
+    "import-receipts": receipts,
+    "close": close,
+    "verify": verify,
 }
 """Every operation by the name under which a command asks for it; arguments are plain JSON values."""
