@@ -7,10 +7,10 @@ arithmetic of each step stands in `primitives`.
 from fractions import Fraction
 
 from distribution.money import yuan
-from distribution.plans.book import Book, Payment, prefix_of
 from distribution.plans.checks import check_plan
 from distribution.plans.document import Plan
 from distribution.plans.inputs import check_input
+from distribution.plans.primitives.book import Book, Payment, prefix_of
 from distribution.types import Allocation, AllocationLine, PayeeKind, PlanInput, PurseTotal
 from store.periods import Period
 from store.problem import Problem, ProblemsError

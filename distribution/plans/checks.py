@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from distribution.plans.document import Plan
+from distribution.plans.notation.values import percent_text
 from distribution.plans.primitives.deductions.reserve import Reserve
 from distribution.plans.primitives.deductions.waterfall import Waterfall
-from distribution.plans.values import percent_text
 from store.problem import Problem
 
 _CODE = re.compile(r"^\d{12}$")

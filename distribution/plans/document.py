@@ -12,10 +12,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
-from distribution.plans import places
+from distribution.plans.notation import places
+from distribution.plans.notation.values import Money
 from distribution.plans.primitives import AnyStep
 from distribution.plans.primitives.base import Strict
-from distribution.plans.values import Money
 from store.canonical import content_hash
 from store.problem import Problem, ProblemsError
 

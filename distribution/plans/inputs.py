@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from distribution.money import yuan
 from distribution.plans.document import problems_of
-from distribution.plans.values import Number, number_text
+from distribution.plans.notation.values import Number, number_text
 from distribution.types import PlanInput
 from store.periods import Period
 from store.problem import Problem, ProblemsError

@@ -14,8 +14,8 @@ from distribution.types import HouseholdInput
 from store.periods import Period, PeriodKind
 
 if TYPE_CHECKING:
-    from distribution.plans.book import Book
     from distribution.plans.document import Plan
+    from distribution.plans.primitives.book import Book
 
 Per = Literal["period", "month", "quarter", "half_year", "year"]
 """The length of time that an amount is for."""

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from distribution.plans.book import Book
 from distribution.plans.primitives.base import Selection, Step
+from distribution.plans.primitives.book import Book
 from distribution.types import HouseholdInput
 
 _SHOWN = 5

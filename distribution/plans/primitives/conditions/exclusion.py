@@ -9,8 +9,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from distribution.plans.book import Bar, Book
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Bar, Book
 from distribution.types import HouseholdInput, PayeeKind
 
 _SHOWN = 5

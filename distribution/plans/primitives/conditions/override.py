@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from distribution.plans.book import Book
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book
 
 if TYPE_CHECKING:
     from distribution.plans.document import Plan

@@ -11,9 +11,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distribution.money import yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Number, percent_text, rounded_percent_text
 from distribution.plans.primitives.base import Step, closes
-from distribution.plans.values import Number, percent_text, rounded_percent_text
+from distribution.plans.primitives.book import Book
 from distribution.types import PayeeKind, TestResult
 
 

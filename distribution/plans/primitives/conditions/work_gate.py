@@ -10,9 +10,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Number, number_text
 from distribution.plans.primitives.base import Step
-from distribution.plans.values import Number, number_text
+from distribution.plans.primitives.book import Book
 from distribution.types import HouseholdInput
 
 

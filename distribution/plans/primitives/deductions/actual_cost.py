@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Money, Number, number_text, percent_text
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.deductions.waterfall import Base, DeductionStep, base_of, take_deduction
-from distribution.plans.values import Money, Number, number_text, percent_text
 from distribution.types import Component, StepInput
 
 CapText = tuple[Fraction, str]

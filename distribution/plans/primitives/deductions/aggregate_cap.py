@@ -12,10 +12,10 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Number, percent_text
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.deductions.waterfall import Base, base_of, spread
-from distribution.plans.values import Number, percent_text
 from distribution.types import Component, StepInput
 from distribution.types import Step as ExplanationStep
 

@@ -11,10 +11,10 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from distribution.money import yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Money
 from distribution.plans.primitives.base import Per, due_fen
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.deductions.waterfall import DeductionStep, limited, spread
-from distribution.plans.values import Money
 from distribution.types import Deduction, DeductionKind, StepInput
 from distribution.types import Step as ExplanationStep
 

@@ -6,10 +6,10 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from distribution.money import round_fen, yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Money, Number, percent_text
 from distribution.plans.primitives.base import Per, due_fen
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.deductions.waterfall import Base, DeductionStep, base_of, limited, spread
-from distribution.plans.values import Money, Number, percent_text
 from distribution.types import Component, Deduction, DeductionKind, StepInput
 from distribution.types import Step as ExplanationStep
 

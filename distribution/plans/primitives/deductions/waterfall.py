@@ -11,10 +11,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distribution.money import round_fen, split, yuan
-from distribution.plans.book import Book, cost_deduction
+from distribution.plans.notation.values import Money, Number, number_text, percent_text
 from distribution.plans.primitives.base import Per, Step, due_fen
+from distribution.plans.primitives.book import Book, cost_deduction
 from distribution.plans.primitives.income.typed_income import COMPONENT_LABELS
-from distribution.plans.values import Money, Number, number_text, percent_text
 from distribution.types import Component, StepInput
 from distribution.types import Step as ExplanationStep
 

@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import round_fen, yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Number, percent_text
 from distribution.plans.primitives.base import Step
-from distribution.plans.values import Number, percent_text
+from distribution.plans.primitives.book import Book
 from distribution.types import Deduction, DeductionKind, StepInput
 from distribution.types import Step as ExplanationStep
 

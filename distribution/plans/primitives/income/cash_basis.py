@@ -6,8 +6,8 @@ The step moves no money. It lists what is accrued and unpaid beside the result, 
 from typing import Literal
 
 from distribution.money import yuan
-from distribution.plans.book import Book
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.income.typed_income import COMPONENT_LABELS
 from distribution.types import Component, Receivable
 

@@ -12,9 +12,9 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import split, yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Number, percent_text
 from distribution.plans.primitives.base import Step
-from distribution.plans.values import Number, percent_text
+from distribution.plans.primitives.book import Book
 from distribution.types import Deduction, DeductionKind, StepInput
 from distribution.types import Step as ExplanationStep
 

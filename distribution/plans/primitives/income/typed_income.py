@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import yuan
-from distribution.plans.book import Book
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book
 from distribution.types import Component, IncomePart, StepInput
 from distribution.types import Step as ExplanationStep
 

@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Money
 from distribution.plans.primitives.base import Per, Selection, days_in, due_fen
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.payments.amounts import Due, FixedAmounts, pay_dues
-from distribution.plans.values import Money
 from distribution.types import ClassInput, HouseholdInput, StepInput
 
 

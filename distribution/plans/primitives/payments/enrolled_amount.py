@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Literal
 
 from distribution.money import yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Money
 from distribution.plans.primitives.base import Selection, days_in
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.payments.amounts import Due, FixedAmounts, pay_dues
-from distribution.plans.values import Money
 from distribution.types import EnrolmentInput, HouseholdInput, StepInput
 
 

@@ -12,9 +12,9 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import split, yuan
-from distribution.plans.book import Book, Payment
+from distribution.plans.notation.values import Money
 from distribution.plans.primitives.base import Selection, Step, closes
-from distribution.plans.values import Money
+from distribution.plans.primitives.book import Book, Payment
 from distribution.types import HouseholdInput, PayeeKind, StepInput
 from distribution.types import Step as ExplanationStep
 

@@ -11,10 +11,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distribution.money import round_fen, split, yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import Money, number_text
 from distribution.plans.primitives.base import Selection
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.payments.amounts import Due, FixedAmounts, pay_dues
-from distribution.plans.values import Money, number_text
 from distribution.types import HouseholdInput, StepInput
 
 

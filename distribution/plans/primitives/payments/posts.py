@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import round_fen, split, yuan
-from distribution.plans.book import Book, Payment
+from distribution.plans.notation.values import Money, number_text
 from distribution.plans.primitives.base import EVERYBODY, Step
-from distribution.plans.values import Money, number_text
+from distribution.plans.primitives.book import Book, Payment
 from distribution.types import PayeeKind, PostInput, StepInput
 from distribution.types import Step as ExplanationStep
 

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import yuan
-from distribution.plans.book import Book, Payment, prefix_of
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book, Payment, prefix_of
 from distribution.types import PayeeKind, SpendingInput, StepInput
 from distribution.types import Step as ExplanationStep
 

@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import integer_weights, split, yuan
-from distribution.plans.book import Book, Payment
+from distribution.plans.notation.values import Money
 from distribution.plans.primitives.base import Selection, Step, days_in, has_class
+from distribution.plans.primitives.book import Book, Payment
 from distribution.plans.primitives.payments.bounds import Bounded, bounded_split
-from distribution.plans.values import Money
 from distribution.types import HouseholdInput, PayeeKind, StepInput
 from distribution.types import Step as ExplanationStep
 

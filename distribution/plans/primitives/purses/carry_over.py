@@ -9,8 +9,8 @@ from fractions import Fraction
 from typing import Literal
 
 from distribution.money import yuan
-from distribution.plans.book import Book
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.income.cash_basis import months_between
 from distribution.types import PurseBalance, StepInput
 from distribution.types import Step as ExplanationStep

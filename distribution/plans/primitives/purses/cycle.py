@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from distribution.plans.book import Book, Payment
 from distribution.plans.primitives.base import Step, closes
+from distribution.plans.primitives.book import Book, Payment
 from distribution.types import PayeeKind
 
 if TYPE_CHECKING:

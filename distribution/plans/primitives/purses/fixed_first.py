@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import yuan
-from distribution.plans.book import Book, level_of, prefix_of
+from distribution.plans.notation.values import Money
 from distribution.plans.primitives.base import Step, months_of
-from distribution.plans.values import Money
+from distribution.plans.primitives.book import Book, level_of, prefix_of
 from distribution.types import Step as ExplanationStep
 from distribution.types import StepInput
 

@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import integer_weights, split, yuan
-from distribution.plans.book import Book, prefix_of
+from distribution.plans.notation.values import Number, number_text, percent_text
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book, prefix_of
 from distribution.plans.primitives.income.typed_income import take_in
-from distribution.plans.values import Number, number_text, percent_text
 from distribution.types import Component, Deduction, DeductionKind, IncomePart, StationInput, StepInput
 from distribution.types import Step as ExplanationStep
 

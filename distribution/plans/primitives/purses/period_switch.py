@@ -12,9 +12,9 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import integer_weights, split, yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import number_text
 from distribution.plans.primitives.base import Step, days_in
-from distribution.plans.values import number_text
+from distribution.plans.primitives.book import Book
 from distribution.types import Step as ExplanationStep
 from distribution.types import StepInput
 

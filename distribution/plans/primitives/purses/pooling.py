@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import integer_weights, split, yuan
-from distribution.plans.book import Book, level_of, prefix_of
+from distribution.plans.notation.values import Number, number_text, percent_text
 from distribution.plans.primitives.base import Step
-from distribution.plans.values import Number, number_text, percent_text
+from distribution.plans.primitives.book import Book, level_of, prefix_of
 from distribution.types import DivisionInput, StepInput
 from distribution.types import Step as ExplanationStep
 

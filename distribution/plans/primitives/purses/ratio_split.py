@@ -11,9 +11,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distribution.money import split, yuan
-from distribution.plans.book import Book
+from distribution.plans.notation.values import exact_parts, number_text, percent_text
 from distribution.plans.primitives.base import Step
-from distribution.plans.values import exact_parts, number_text, percent_text
+from distribution.plans.primitives.book import Book
 from distribution.types import Step as ExplanationStep
 from distribution.types import StepInput
 

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field
 
 from distribution.money import RoundingPolicy, round_fen, yuan
-from distribution.plans.book import Book, Payment
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book, Payment
 from distribution.types import PayeeKind
 from distribution.types import Step as ExplanationStep
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from distribution.plans.book import Book
 from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.book import Book
 from distribution.types import ApprovalTerms as Terms
 
 Gate = Literal[

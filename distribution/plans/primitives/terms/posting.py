@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from distribution.plans.book import Book
 from distribution.plans.primitives.base import Step, Strict
+from distribution.plans.primitives.book import Book
 from distribution.types import AllocationLine, Trace
 
 
