@@ -8,6 +8,7 @@ from collector.profile.blocks import CYCLE, EVERYTHING, ONCE, fields_in, plan_bl
 from collector.profile.decoding import decode
 from collector.profile.discovery import Discovery, ModelPlace, bind, discover
 from collector.profile.document import profile_json_schema
+from collector.profile.dump import decode_dump, decode_words, point_record, read_dump
 from collector.profile.library import (
     check_profiles,
     list_profiles,
@@ -57,12 +58,16 @@ __all__ = [
     "bind",
     "check_profiles",
     "decode",
+    "decode_dump",
+    "decode_words",
     "discover",
     "fields_in",
     "list_profiles",
     "load_profile",
     "parse_profile",
     "plan_blocks",
+    "point_record",
     "profile_json_schema",
+    "read_dump",
     "read_profile",
 ]

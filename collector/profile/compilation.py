@@ -51,6 +51,7 @@ _LENGTHS = {
     Kind.CLOCK_WORDS: 6,
     Kind.CLOCK_BYTES: 3,
 }
+_DETECTION = "detection"
 _FREE_LENGTH = {Kind.TEXT, Kind.HEX}
 _NO_SENTINEL = {Kind.BITS16, Kind.BITS32, Kind.TEXT, Kind.HEX, Kind.CLOCK_WORDS, Kind.CLOCK_BYTES}
 
@@ -99,10 +100,11 @@ def _sentinels(entry: RegisterEntry, document: ProfileDocument) -> frozenset[int
 def _group(entry: RegisterEntry, document: ProfileDocument, needed: frozenset[str]) -> ReadGroup:
     if entry.read is not None:
         return entry.read
-    if entry.identity or entry.name == document.detection.register_name:
+    if entry.identity:
         return ReadGroup.ONCE
-    used = entry.quantity or entry.quantity_by or entry.clock or entry.name in needed
-    return ReadGroup.CYCLE if used else ReadGroup.EXTRA
+    if entry.quantity or entry.quantity_by or entry.clock or entry.name in needed:
+        return ReadGroup.CYCLE
+    return ReadGroup.ONCE if entry.name == document.detection.register_name else ReadGroup.EXTRA
 
 
 def _field(entry: RegisterEntry, document: ProfileDocument, needed: frozenset[str]) -> Field:
@@ -146,6 +148,8 @@ def _field(entry: RegisterEntry, document: ProfileDocument, needed: frozenset[st
 def _references(document: ProfileDocument, entries: list[RegisterEntry]) -> dict[str, str]:
     """Return the names of registers that others refer to, each with the place that refers to it."""
     named: dict[str, str] = {}
+    if document.detection.register_name and document.protocol == "modbus":
+        named[document.detection.register_name] = _DETECTION
     for entry in entries:
         for name in (
             entry.scale_register,
@@ -154,8 +158,6 @@ def _references(document: ProfileDocument, entries: list[RegisterEntry]) -> dict
         ):
             if name:
                 named[name] = f"registers.{entry.name}"
-    if document.detection.register_name and document.protocol == "modbus":
-        named[document.detection.register_name] = "detection"
     if document.state:
         named[document.state.register_name] = "state"
     named.update({word.register_name: "alarm_words" for word in document.alarm_words})
@@ -198,7 +200,7 @@ def _problems(name: str, document: ProfileDocument, entries: list[RegisterEntry]
     found += [
         Problem(f"{name}.toml {place}", f"引用的寄存器 “{target}” 不存在", "改为本文件中的寄存器名称")
         for target, place in _references(document, entries).items()
-        if target not in known
+        if target not in known and document.protocol == "modbus"
     ]
     if document.protocol == "sunspec" and not (document.models and document.model_bases):
         found.append(Problem(f"{name}.toml", "SunSpec 档案缺少 models 或 model_bases", "两者都要写"))
@@ -254,7 +256,8 @@ def compile_profile(name: str, document: ProfileDocument) -> Profile:
     problems = _problems(name, document, entries)
     if problems:
         raise ProblemsError(problems)
-    needed = frozenset(_references(document, entries))
+    references = _references(document, entries)
+    needed = frozenset(target for target, place in references.items() if place != _DETECTION)
     codes = document.state.codes if document.state else ()
     return Profile(
         name=name,

@@ -111,16 +111,22 @@ class _Reader:
         )
 
 
+def _value_of(points: Mapping[str, Point], name: str) -> float | int | str | None:
+    """Return the value of a point by name, None when the profile at hand has no such field."""
+    point = points.get(name)
+    return None if point is None else point.value
+
+
 def _alarms(profile: Profile, points: Mapping[str, Point]) -> tuple[list[Alarm], dict[str, int]]:
     alarms: list[Alarm] = []
     values: dict[str, int] = {}
     for word in profile.alarm_words:
-        value = points[word.field_name].value
+        value = _value_of(points, word.field_name)
         if isinstance(value, int):
             values[word.quantity] = values.get(word.quantity, 0) | value << word.shift
             alarms += [alarm for bit, alarm in sorted(word.bits.items()) if value >> bit & 1]
     for number in profile.alarm_codes:
-        value = points[number.field_name].value
+        value = _value_of(points, number.field_name)
         if isinstance(value, int):
             values[number.quantity] = value
             if value:
@@ -130,9 +136,9 @@ def _alarms(profile: Profile, points: Mapping[str, Point]) -> tuple[list[Alarm],
 
 
 def _state(profile: Profile, points: Mapping[str, Point]) -> tuple[DeviceState | None, str, int | None]:
-    if not profile.state_field:
+    point = points.get(profile.state_field)
+    if point is None:
         return None, "", None
-    point = points[profile.state_field]
     if isinstance(point.value, int):
         code = profile.states.get(point.value)
         if code is None:
@@ -155,7 +161,7 @@ def _derive(profile: Profile, points: Mapping[str, Point], values: dict[str, flo
         products = [
             left * right
             for left, right in (
-                (points[first].value, points[second].value) for first, second in derived.pairs
+                (_value_of(points, first), _value_of(points, second)) for first, second in derived.pairs
             )
             if isinstance(left, int | float) and isinstance(right, int | float)
         ]
@@ -171,7 +177,7 @@ def _identity(profile: Profile, points: Mapping[str, Point]) -> Identity:
     texts = {name: str(point.value) for name, point in found.items()}
     model = texts.get("model", "")
     detected = profile.detection
-    code = points[detected.field_name].value if detected.field_name in points else None
+    code = _value_of(points, detected.field_name)
     names = {item.code: item.name for item in detected.models}
     if not model and isinstance(code, int):
         model = names.get(code, "")

@@ -9,6 +9,7 @@ Source: SunSpec Device Information Model Specification (types and not-implemente
 from collector.profile.document import ProfileDocument, SunSpecModelEntry, SunSpecPoint
 from collector.profile.types import Field, Kind, ReadGroup, SunSpecModel
 from collector.profile.units import BASE_UNITS
+from store.samples import QUANTITIES
 
 _TYPES: dict[str, tuple[Kind, int, tuple[int, ...]]] = {
     "int16": (Kind.S16, 1, (0x8000,)),
@@ -32,10 +33,12 @@ _TYPES: dict[str, tuple[Kind, int, tuple[int, ...]]] = {
 }
 
 
-def _field(point: SunSpecPoint) -> Field:
+def _field(point: SunSpecPoint, needed: frozenset[str]) -> Field:
     kind, count, sentinels = _TYPES[point.type]
     unit, factor = BASE_UNITS[point.unit]
-    used = bool(point.quantity) or point.type in {"sunssf", "count"}
+    if point.quantity and not unit:
+        unit = QUANTITIES[point.quantity].unit
+    used = bool(point.quantity) or point.type in {"sunssf", "count"} or point.name in needed
     group = ReadGroup.ONCE if point.identity else ReadGroup.CYCLE if used else ReadGroup.EXTRA
     return Field(
         name=point.name,
@@ -56,12 +59,12 @@ def _field(point: SunSpecPoint) -> Field:
     )
 
 
-def _model(entry: SunSpecModelEntry) -> SunSpecModel:
+def _model(entry: SunSpecModelEntry, needed: frozenset[str]) -> SunSpecModel:
     return SunSpecModel(
         ids=frozenset(entry.ids),
         label=entry.label,
-        fields=tuple(_field(point) for point in entry.points),
-        group_fields=tuple(_field(point) for point in entry.group_points),
+        fields=tuple(_field(point, needed) for point in entry.points),
+        group_fields=tuple(_field(point, needed) for point in entry.group_points),
         fixed_length=entry.fixed_length,
         group_length=entry.group_length,
         count_name=entry.count_point,
@@ -70,4 +73,7 @@ def _model(entry: SunSpecModelEntry) -> SunSpecModel:
 
 def compile_models(document: ProfileDocument) -> tuple[SunSpecModel, ...]:
     """Return the SunSpec models of a profile, offsets not yet bound to a device."""
-    return tuple(_model(entry) for entry in document.models)
+    needed = {word.register_name for word in document.alarm_words}
+    if document.state:
+        needed.add(document.state.register_name)
+    return tuple(_model(entry, frozenset(needed)) for entry in document.models)

@@ -19,6 +19,8 @@ BASE_UNITS: dict[str, tuple[str, Fraction]] = {
     "Wh": ("Wh", Fraction(1)),
     "kWh": ("Wh", Fraction(1000)),
     "MWh": ("Wh", Fraction(1_000_000)),
+    "VAh": ("VAh", Fraction(1)),
+    "Ah": ("Ah", Fraction(1)),
     "varh": ("varh", Fraction(1)),
     "kvarh": ("varh", Fraction(1000)),
     "V": ("V", Fraction(1)),
