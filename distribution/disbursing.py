@@ -21,13 +21,12 @@ from distribution.payout.payouts import (
     Batch,
     BatchOrder,
     Payout,
-    ReturnResult,
     attempts,
     create_batch,
-    import_return,
     payout_lines,
     payouts,
 )
+from distribution.payout.returns import ReturnResult, import_return
 from distribution.types import Fund
 from registry.actors import Actor
 from registry.secrets import KeyRing

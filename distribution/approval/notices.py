@@ -198,7 +198,7 @@ def open_notice(session: Session, actor: Actor, run_id: str, terms: NoticeTerms,
     Raises StaleVersionError, WrongStateError, and ApprovalError without a photo of the board.
     """
     actor.require(Permission.OPEN_NOTICE)
-    row = own_row(session, actor, run_id)
+    row = own_row(session, actor, run_id, lock=True)
     present = session.scalar(select(PublicNoticeRow).where(PublicNoticeRow.run_id == run_id))
     if present is not None:
         return _record(session, present)
@@ -235,7 +235,7 @@ def close_notice(session: Session, actor: Actor, run_id: str, now: datetime) -> 
 
     Raises NoticeStillOpenError, ObjectionOpenError and WrongStateError; closed already is no error.
     """
-    row = own_row(session, actor, run_id)
+    row = own_row(session, actor, run_id, lock=True)
     notice = _notice_row(session, run_id)
     closure = session.get(NoticeClosureRow, notice.id)
     if closure is not None:
@@ -280,7 +280,7 @@ def raise_objection(
     Raises WrongStateError when no notice is open, ApprovalError for an unknown line.
     """
     actor.require(Permission.VIEW_HOUSEHOLDS)
-    row = own_row(session, actor, run_id)
+    row = own_row(session, actor, run_id, lock=True)
     if RunState(row.state) not in {RunState.NOTICE_OPEN, RunState.OBJECTION_HOLD}:
         raise WrongStateError(f"{row.book} {row.period} 不在公示期内")
     notice = _notice_row(session, run_id)
@@ -318,7 +318,7 @@ def decide_objection(
     notice = None if row is None else session.get(PublicNoticeRow, row.notice_id)
     if row is None or notice is None:
         raise LookupError(f"没有异议 {objection_id}")
-    run_row = own_row(session, actor, notice.run_id)
+    run_row = own_row(session, actor, notice.run_id, lock=True)
     outcome, reason = decision
     present = session.get(ObjectionDecisionRow, objection_id)
     if present is not None:

@@ -222,7 +222,7 @@ def move(session: Session, actor: Actor, run_id: str, change: Change, now: datet
 
     Raises WrongStateError for a transition that does not exist.
     """
-    row = _own(session, actor, run_id)
+    row = _own(session, actor, run_id, lock=True)
     present = RunState(row.state)
     if present is change.state:
         return
@@ -242,7 +242,7 @@ def submit(session: Session, actor: Actor, run_id: str, digest: str, now: dateti
     """
     if not actor.may(Permission.VOTE_VILLAGE):
         actor.require(Permission.COMPUTE_RUN)
-    row = _own(session, actor, run_id)
+    row = _own(session, actor, run_id, lock=True)
     require_content(row, digest)
     move(session, actor, run_id, Change(RunState.VILLAGE_SUBMITTED), now)
     return _record(row)
@@ -351,8 +351,11 @@ def lines_of_payee(session: Session, actor: Actor, payee_id: str) -> tuple[tuple
     return tuple((row[0], row[1]) for row in session.execute(statement))
 
 
-def _own(session: Session, actor: Actor, run_id: str) -> RunRow:
-    row = session.get(RunRow, run_id, with_for_update=session.get_bind().dialect.name == "postgresql")
+def _own(session: Session, actor: Actor, run_id: str, *, lock: bool = False) -> RunRow:
+    on_server = session.get_bind().dialect.name == "postgresql"
+    row = session.get(
+        RunRow, run_id, with_for_update=lock and on_server, populate_existing=lock and on_server
+    )
     if row is None or not actor.covers(row.book):
         raise LookupError(f"{actor.name} 的辖区内没有分配批次 {run_id}")
     return row
@@ -408,9 +411,12 @@ def _record(row: RunRow) -> Run:
     )
 
 
-def own_row(session: Session, actor: Actor, run_id: str) -> RunRow:
-    """Return a run's row, locked, for the other modules of this room; raises LookupError outside the area."""
-    return _own(session, actor, run_id)
+def own_row(session: Session, actor: Actor, run_id: str, *, lock: bool = False) -> RunRow:
+    """Return a run's row, locked where it is to be changed, for the other modules of this room.
+
+    Raises LookupError outside the actor's area.
+    """
+    return _own(session, actor, run_id, lock=lock)
 
 
 def as_run(row: RunRow) -> Run:

@@ -98,7 +98,7 @@ def vote(session: Session, actor: Actor, run_id: str, ballot: Ballot, now: datet
     The same vote again returns the run as it is. Raises StaleVersionError, WrongStateError,
     MakerIsCheckerError, VotedAlreadyError, and NotPermittedError for another gate's right.
     """
-    row = own_row(session, actor, run_id)
+    row = own_row(session, actor, run_id, lock=True)
     earlier = session.scalar(
         select(VoteRow).where(VoteRow.run_id == run_id, VoteRow.voter_id == actor.user_id)
     )

@@ -5,7 +5,6 @@ A payment that failed or came back stays owed; only an explicit list starts anot
 unknown is never sent again by program.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,7 +17,6 @@ from distribution.payout.files import (
     BatchFile,
     BatchLine,
     parse_template,
-    read_return,
     render_batch,
     template_text,
 )
@@ -27,7 +25,6 @@ from distribution.payout.tables import (
     BankBatchRow,
     PayoutAttemptRow,
     PayoutRow,
-    ReturnFileRow,
 )
 from registry.actors import Actor, Permission, in_area
 from registry.households import Disclosure, PlainPayeeAccount, plain_payee_accounts
@@ -118,16 +115,6 @@ class Attempt:
     reason: str
     bank_reference: str
     changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnResult:
-    """What a return file changed: counts by state, rows that fit nothing, and whether it was new."""
-
-    batch_id: str
-    changed: int
-    unchanged: int
-    problems: tuple[Problem, ...]
 
 
 def create_payouts(
@@ -248,7 +235,7 @@ def create_batch(
     session.flush()
     _add_attempts(session, batch, chosen, accounts, now)
     for one in chosen:
-        _event(session, actor, (one.id, one.attempts + 1), ("sent", "", batch.id), now)
+        record_event(session, actor, (one.id, one.attempts + 1), ("sent", "", batch.id), now)
     session.flush()
     return _batch(batch), file
 
@@ -369,82 +356,10 @@ def export_again(session: Session, actor: Actor, ring: KeyRing, batch_id: str, n
     return file
 
 
-def import_return(
-    session: Session, actor: Actor, source: tuple[bytes, str], batch_id: str, now: datetime
-) -> ReturnResult:
-    """Take in a bank's answer, given as (content, file name), for a batch; again and in any order alike.
-
-    Rows of another batch, unknown references and wrong amounts become problems and stop no other row.
-    """
-    actor.require(Permission.IMPORT_RETURN)
-    content, name = source
-    batch = session.get(BankBatchRow, batch_id)
-    if batch is None or not batch.area.startswith(actor.area_prefix):
-        raise LookupError(f"没有批次 {batch_id}")
-    rows, problems = read_return(content, name)
-    statement = select(PayoutAttemptRow).where(PayoutAttemptRow.batch_id == batch_id)
-    known = {row.reference: row for row in session.scalars(statement)}
-    changed = 0
-    for row in rows:
-        attempt = known.get(row.reference)
-        problem = _fault(attempt, row.amount_fen, row.place, batch.number)
-        if problem is not None or attempt is None:
-            problems += [] if problem is None else [problem]
-            continue
-        moved = _settle(session, actor, attempt, (row.state, row.reason, row.bank_reference, name), now)
-        changed += moved
-    digest = hashlib.sha256(content).hexdigest()
-    if session.get(ReturnFileRow, digest) is None:
-        session.add(
-            ReturnFileRow(
-                sha256=digest,
-                batch_id=batch_id,
-                name=name,
-                row_count=len(rows),
-                imported_at=now,
-                imported_by=actor.user_id,
-            )
-        )
-    session.flush()
-    return ReturnResult(batch_id, changed, len(rows) - changed - len(problems), tuple(problems))
-
-
-def _fault(attempt: PayoutAttemptRow | None, amount_fen: int, place: str, number: str) -> Problem | None:
-    if attempt is None:
-        return Problem(place, f"批次 {number} 里没有这笔业务", "请确认回盘文件属于哪个批次")
-    if attempt.amount_fen != amount_fen:
-        return Problem(
-            place,
-            f"金额 {yuan(amount_fen)} 元与发出的 {yuan(attempt.amount_fen)} 元不同",
-            "请向银行查询，本行未入账",
-        )
-    return None
-
-
-_LATER = {"sent": 0, "unknown": 1, "succeeded": 2, "failed": 2, "returned": 3}
-
-
-def _settle(
-    session: Session,
-    actor: Actor,
-    attempt: PayoutAttemptRow,
-    answer: tuple[str, str, str, str],
-    now: datetime,
-) -> bool:
-    """Move an attempt to the bank's answer; an answer that says less than what is known changes nothing."""
-    state, reason, bank_reference, source = answer
-    if attempt.state == "failed" or _LATER[state] <= _LATER[attempt.state]:
-        return False
-    attempt.state, attempt.reason, attempt.changed_at = state, reason, now
-    attempt.bank_reference = bank_reference or attempt.bank_reference
-    session.flush()
-    _event(session, actor, (attempt.payout_id, attempt.n), (state, reason, source), now)
-    return True
-
-
-def _event(
+def record_event(
     session: Session, actor: Actor, attempt: tuple[str, int], what: tuple[str, str, str], now: datetime
 ) -> None:
+    """Record a change of an attempt, given as (payout id, n), to (state, reason, source)."""
     payout_id, n = attempt
     last = session.scalar(
         select(func.max(AttemptEventRow.seq)).where(

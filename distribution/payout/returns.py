@@ -1,0 +1,102 @@
+"""The bank's answers: what became of each payment of a batch.
+
+Owns how a return file moves attempts. The same file again, or its rows in any order, end in the same
+states; what fits no attempt becomes a problem and stops no other row.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from distribution.money import yuan
+from distribution.payout.files import read_return
+from distribution.payout.payouts import record_event
+from distribution.payout.tables import BankBatchRow, PayoutAttemptRow, ReturnFileRow
+from registry.actors import Actor, Permission
+from store.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnResult:
+    """What a return file changed: counts by state, rows that fit nothing, and whether it was new."""
+
+    batch_id: str
+    changed: int
+    unchanged: int
+    problems: tuple[Problem, ...]
+
+
+def import_return(
+    session: Session, actor: Actor, source: tuple[bytes, str], batch_id: str, now: datetime
+) -> ReturnResult:
+    """Take in a bank's answer, given as (content, file name), for a batch; again and in any order alike.
+
+    Rows of another batch, unknown references and wrong amounts become problems and stop no other row.
+    """
+    actor.require(Permission.IMPORT_RETURN)
+    content, name = source
+    batch = session.get(BankBatchRow, batch_id)
+    if batch is None or not batch.area.startswith(actor.area_prefix):
+        raise LookupError(f"没有批次 {batch_id}")
+    rows, problems = read_return(content, name)
+    statement = select(PayoutAttemptRow).where(PayoutAttemptRow.batch_id == batch_id)
+    known = {row.reference: row for row in session.scalars(statement)}
+    changed = 0
+    for row in rows:
+        attempt = known.get(row.reference)
+        problem = _fault(attempt, row.amount_fen, row.place, batch.number)
+        if problem is not None or attempt is None:
+            problems += [] if problem is None else [problem]
+            continue
+        moved = _settle(session, actor, attempt, (row.state, row.reason, row.bank_reference, name), now)
+        changed += moved
+    digest = hashlib.sha256(content).hexdigest()
+    if session.get(ReturnFileRow, digest) is None:
+        session.add(
+            ReturnFileRow(
+                sha256=digest,
+                batch_id=batch_id,
+                name=name,
+                row_count=len(rows),
+                imported_at=now,
+                imported_by=actor.user_id,
+            )
+        )
+    session.flush()
+    return ReturnResult(batch_id, changed, len(rows) - changed - len(problems), tuple(problems))
+
+
+def _fault(attempt: PayoutAttemptRow | None, amount_fen: int, place: str, number: str) -> Problem | None:
+    if attempt is None:
+        return Problem(place, f"批次 {number} 里没有这笔业务", "请确认回盘文件属于哪个批次")
+    if attempt.amount_fen != amount_fen:
+        return Problem(
+            place,
+            f"金额 {yuan(amount_fen)} 元与发出的 {yuan(attempt.amount_fen)} 元不同",
+            "请向银行查询，本行未入账",
+        )
+    return None
+
+
+_LATER = {"sent": 0, "unknown": 1, "succeeded": 2, "failed": 2, "returned": 3}
+
+
+def _settle(
+    session: Session,
+    actor: Actor,
+    attempt: PayoutAttemptRow,
+    answer: tuple[str, str, str, str],
+    now: datetime,
+) -> bool:
+    """Move an attempt to the bank's answer; an answer that says less than what is known changes nothing."""
+    state, reason, bank_reference, source = answer
+    if attempt.state == "failed" or _LATER[state] <= _LATER[attempt.state]:
+        return False
+    attempt.state, attempt.reason, attempt.changed_at = state, reason, now
+    attempt.bank_reference = bank_reference or attempt.bank_reference
+    session.flush()
+    record_event(session, actor, (attempt.payout_id, attempt.n), (state, reason, source), now)
+    return True
