@@ -62,9 +62,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """How the session with the broker is doing; counts since the start."""
+    """How the session with the broker is doing; counts since the start.
+
+    `subscribed` tells that the broker has confirmed every subscription of this connection.
+    """
 
     connected: bool = False
+    subscribed: bool = False
     since: datetime | None = None
     messages: int = 0
     refused: int = 0
@@ -230,6 +234,7 @@ class MqttIngest:
         self._queue: queue.Queue[Incoming] = queue.Queue(QUEUE_MESSAGES)
         self._stopping = threading.Event()
         self._generation = 0
+        self._unconfirmed: set[int] = set()
         self._acknowledging = threading.Lock()
         self._worker = threading.Thread(target=self._work, name="collector-mqtt", daemon=True)
         self._client = self._make_client()
@@ -252,6 +257,7 @@ class MqttIngest:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
         return client
 
     def start(self) -> None:
@@ -301,9 +307,28 @@ class MqttIngest:
         for start in range(0, len(filters), 100):
             names = [self._subscription(item) for item in filters[start : start + 100]]
             if five:
-                self._client.subscribe([(name, SubscribeOptions(qos=1)) for name in names])
+                outcome = self._client.subscribe([(name, SubscribeOptions(qos=1)) for name in names])
             else:
-                self._client.subscribe([(name, 1) for name in names])
+                outcome = self._client.subscribe([(name, 1) for name in names])
+            if outcome[1] is not None:
+                self._unconfirmed.add(outcome[1])
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        self._unconfirmed.discard(mid)
+        refused = [reason for reason in reasons if reason.is_failure]
+        if refused:
+            message = f"消息服务器拒绝订阅：{refused[0]}"
+            self.session = replace(self.session, last_error=message)
+            self._outlet.tell_broker(self._settings, Severity.ERROR, message, self._clock())
+        elif not self._unconfirmed:
+            self.session = replace(self.session, subscribed=True)
 
     def _on_connect(
         self,
@@ -318,6 +343,7 @@ class MqttIngest:
         if reason.is_failure:
             self._failed(f"消息服务器拒绝连接：{reason}")
             return
+        self._unconfirmed.clear()
         self.session = replace(self.session, connected=True, since=self._clock(), last_error="")
         self._outlet.tell_broker(self._settings, Severity.INFO, "已连接消息服务器", self._clock())
         self._subscribe(self._table.filters)
@@ -337,7 +363,9 @@ class MqttIngest:
         time.sleep(_chance.uniform(0, SOON_SECONDS))
 
     def _failed(self, message: str) -> None:
-        self.session = replace(self.session, connected=False, since=self._clock(), last_error=message)
+        self.session = replace(
+            self.session, connected=False, subscribed=False, since=self._clock(), last_error=message
+        )
         self._outlet.tell_broker(self._settings, Severity.WARNING, message, self._clock())
 
     def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:

@@ -1,0 +1,349 @@
+"""MQTT ingest against a real Mosquitto: nothing that was acknowledged is lost, nothing is stored twice."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from collector.broker import EmbeddedBroker
+from collector.connections import DeviceLink, LinkState
+from collector.settings import CollectorSettings
+from collector.simulator import Simulator
+from collector.spool import Spool
+from store.events import EventKind
+from store.quality import Flag
+from store.series import open_series
+from tests.collector.conftest import COLLECTOR, Mosquitto
+from tests.collector.plants import END, START, Bench, SteadyPlant, age, link, to_broker, until, utc_now
+
+KILLS = int(os.environ.get("SUNLEDGER_COLLECTOR_KILLS", "12"))
+
+
+def mqtt_link(station: str, device: str = "inverter", port: int = 0, **changes: object) -> DeviceLink:
+    chosen = {"transport": "mqtt", "host": "", "station_id": station, "profile": "sunledger"}
+    return link(f"{station}_{device}", port, topic=f"pv/{station}/{device}", **(chosen | changes))
+
+
+def settings(port: int, **changes: object) -> CollectorSettings:
+    return to_broker(port, username=COLLECTOR[0], password=COLLECTOR[1], **changes)
+
+
+async def ready(bench: Bench) -> None:
+    await bench.collector.start()
+    await asyncio.to_thread(until, lambda: bench.collector.status().sessions[0][1].subscribed)
+
+
+def publisher(port: int, station: str = "station_a", protocol: int = 5) -> paho.Client:
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(protocol))
+    client.username_pw_set(station, f"{station}-secret")
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    return client
+
+
+def message(number: int, **values: object) -> bytes:
+    milliseconds = round(utc_now().timestamp() * 1000) - 3_600_000 + number
+    return json.dumps({"time": milliseconds, "active_power_w": number, **values}).encode()
+
+
+def send(client: paho.Client, topic: str, payload: bytes) -> None:
+    client.publish(topic, payload, qos=1).wait_for_publish(10)
+
+
+def left(client: paho.Client) -> None:
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.mark.parametrize("protocol", [3, 5])
+async def test_a_message_becomes_a_sample_at_the_devices_time(
+    tmp_path: Path, broker: Mosquitto, protocol: int
+) -> None:
+    version = 5 if protocol == 5 else 3
+    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(broker.port, protocol=version))
+    await ready(bench)
+    client = publisher(broker.port)
+    await asyncio.to_thread(send, client, "pv/station_a/inverter", message(7, generated_energy_wh=123_456))
+    await asyncio.to_thread(until, lambda: len(bench.stored("station_a_inverter")) == 1)
+    sample = bench.stored("station_a_inverter")[0]
+    assert sample.values == {"active_power_w": 7.0, "generated_energy_wh": 123_456}
+    assert timedelta(minutes=59) < age(sample.time) < timedelta(minutes=61)
+    status = bench.collector.connections()[0]
+    assert (status.state, status.messages) == (LinkState.GOOD, 1)
+    left(client)
+    await bench.collector.stop()
+    bench.close()
+
+
+async def test_bad_messages_are_set_aside_with_their_reason_and_block_nothing(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    links = [mqtt_link("station_a"), mqtt_link("station_a", "other")]
+    bench = Bench(tmp_path, links, settings(broker.port))
+    await ready(bench)
+    client = publisher(broker.port)
+    bad = {
+        "pv/station_a/inverter": [b"no json", b"\xff\xfe\x00", b"[" * 5000, b"", b'{"active_power_w": 5}'],
+        "pv/station_a/other": [b'{"time": 1, "active_power_w": 5}'],
+    }
+    bad["pv/station_a/inverter"] += [message(1, active_power_w="viel"), message(1, frequency_hz=[1])]
+    for topic, payloads in bad.items():
+        for payload in payloads:
+            await asyncio.to_thread(send, client, topic, payload)
+    await asyncio.to_thread(send, client, "pv/station_a/inverter", message(9))
+    await asyncio.to_thread(until, lambda: len(bench.stored("station_a_inverter")) == 1)
+    reasons = [item.reason for item in bench.spool.quarantined()]
+    assert len(reasons) == 8
+    for part in ("不是 JSON", "没有采样时间", "早于 2015 年", "不是数"):
+        assert any(part in reason for reason in reasons), part
+    assert b"no json" in {item.raw for item in bench.spool.quarantined()}
+    await asyncio.to_thread(
+        until, lambda: sum(event.kind is EventKind.QUARANTINE for event in bench.events) >= 4
+    )
+    left(client)
+    await bench.collector.stop()
+    assert bench.spool.audit().difference == 0
+    bench.close()
+
+
+async def test_a_station_cannot_speak_for_another(tmp_path: Path, broker: Mosquitto) -> None:
+    links = [mqtt_link("station_a"), mqtt_link("station_b")]
+    bench = Bench(tmp_path, links, settings(broker.port))
+    await ready(bench)
+    spoofer, honest = publisher(broker.port, "station_a"), publisher(broker.port, "station_b")
+    for _ in range(20):
+        # The broker answers “not authorised” and throws the speaker out.
+        spoofer.publish("pv/station_b/inverter", message(1), qos=1)
+    await asyncio.sleep(0.5)
+    left(spoofer)
+    await asyncio.to_thread(send, honest, "pv/station_b/inverter", message(2, device="station_a_inverter"))
+    await asyncio.to_thread(until, lambda: len(bench.stored("station_b_inverter")) == 1)
+    assert bench.stored("station_b_inverter")[0].values["active_power_w"] == 2
+    assert bench.stored("station_a_inverter") == []
+    left(honest)
+    await bench.collector.stop()
+    bench.close()
+
+
+async def test_a_time_far_ahead_is_kept_at_the_time_of_receipt_and_flagged(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(broker.port))
+    await ready(bench)
+    client = publisher(broker.port)
+    ahead = round((utc_now() + timedelta(hours=8)).timestamp() * 1000)
+    await asyncio.to_thread(send, client, "pv/station_a/inverter", message(1, time=ahead))
+    await asyncio.to_thread(until, lambda: len(bench.stored("station_a_inverter")) == 1)
+    sample = bench.stored("station_a_inverter")[0]
+    assert sample.flags & Flag.CLOCK
+    assert age(sample.time) < timedelta(minutes=1)
+    left(client)
+    await bench.collector.stop()
+    bench.close()
+
+
+async def test_forty_days_of_history_are_stored_at_their_time_and_once(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    mapping = {"profile": "batched_history", "serial": "inv01"}
+    bench = Bench(tmp_path, [mqtt_link("station_a", **mapping)], settings(broker.port))
+    await ready(bench)
+    client = publisher(broker.port)
+    first = round((utc_now() - timedelta(days=40)).timestamp())
+    records = [{"t": first + 900 * number, "inv01_pac": 1, "inv01_etotal": number} for number in range(3840)]
+    random.Random(5).shuffle(records)
+    for start in range(0, len(records), 500):
+        for _ in range(2):
+            payload = json.dumps({"sn": "x", "data": records[start : start + 500]}).encode()
+            await asyncio.to_thread(send, client, "pv/station_a/inverter", payload)
+    await asyncio.to_thread(until, lambda: len(bench.stored("station_a_inverter")) == 3840)
+    left(client)
+    await bench.collector.stop()
+    samples = bench.stored("station_a_inverter")
+    assert [sample.values["generated_energy_wh"] for sample in samples] == [1000 * n for n in range(3840)]
+    balance = bench.spool.audit()
+    assert (balance.stored, balance.duplicates, balance.difference) == (3840, 3840, 0)
+    bench.close()
+
+
+async def test_retained_messages_without_a_time_are_not_new_data(tmp_path: Path, broker: Mosquitto) -> None:
+    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(broker.port))
+    client = publisher(broker.port)
+    old = message(3)
+    client.publish("pv/station_a/inverter", old, qos=1, retain=True).wait_for_publish(10)
+    await ready(bench)
+    await asyncio.to_thread(send, client, "pv/station_a/inverter", old)
+    await asyncio.to_thread(until, lambda: bench.spool.balance().published == 2)
+    await bench.collector.stop()
+    assert len(bench.stored("station_a_inverter")) == 1
+    left(client)
+    bench.close()
+
+
+async def test_the_broker_may_be_killed_and_nothing_acknowledged_is_lost(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    """The collector is away, so the broker alone holds what it acknowledged."""
+    links = [mqtt_link("station_a")]
+    bench = Bench(tmp_path, links, settings(broker.port))
+    await ready(bench)
+    await asyncio.sleep(1.5)
+    await bench.collector.stop()
+    client = publisher(broker.port)
+    for number in range(500):
+        client.publish("pv/station_a/inverter", message(number), qos=1)
+    await asyncio.to_thread(send, client, "pv/station_a/inverter", message(500))
+    await asyncio.to_thread(until, lambda: not client._out_messages)
+    left(client)
+    await asyncio.sleep(1.2)
+    broker.kill()
+    broker.start()
+    (tmp_path / "again").mkdir()
+    again = Bench(tmp_path / "again", links, settings(broker.port))
+    await again.collector.start()
+    await asyncio.to_thread(until, lambda: len(again.stored("station_a_inverter")) == 501)
+    await again.collector.stop()
+    bench.close()
+    again.close()
+
+
+async def test_a_broker_that_comes_back_is_found_again(tmp_path: Path, broker: Mosquitto) -> None:
+    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(broker.port, reconnect_seconds=2))
+    await ready(bench)
+    broker.kill()
+    await asyncio.to_thread(until, lambda: not bench.collector.status().sessions[0][1].connected)
+    broker.start()
+    await asyncio.to_thread(until, lambda: bench.collector.status().sessions[0][1].subscribed)
+    client = publisher(broker.port)
+    await asyncio.to_thread(send, client, "pv/station_a/inverter", message(1))
+    await asyncio.to_thread(until, lambda: len(bench.stored("station_a_inverter")) == 1)
+    left(client)
+    await bench.collector.stop()
+    bench.close()
+
+
+CONSUMER = """
+import asyncio, sys
+from pathlib import Path
+from collector.connections import DeviceLink
+from collector.runtime import Collector
+from collector.spool import Spool
+from tests.collector.plants import utc_now
+from tests.collector.test_mqtt import mqtt_link, settings
+
+class Nowhere:
+    # The store is away: what counts here is what the spool has taken.
+    from datetime import timedelta
+    settling = timedelta(0)
+    def write(self, batch):
+        from store.series import SeriesUnavailableError
+        raise SeriesUnavailableError("away")
+
+async def main():
+    spool = Spool(Path(sys.argv[1]))
+    collector = Collector([mqtt_link("station_a")], spool=spool, series=Nowhere(), clock=utc_now,
+                          on_event=lambda event: None, settings=settings(int(sys.argv[2])))
+    await collector.start()
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+async def test_kill_9_of_the_collector_loses_and_doubles_nothing(tmp_path: Path, broker: Mosquitto) -> None:
+    seed, total = 20260603, KILLS * 200
+    chance, path = random.Random(seed), tmp_path / "spool.sqlite3"
+    bench_time = round(utc_now().timestamp() * 1000) - 3_600_000
+
+    def consume() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", CONSUMER, str(path), str(broker.port)]
+        return subprocess.Popen(command, cwd=Path(__file__).parents[2])
+
+    process = consume()
+    await asyncio.to_thread(until, path.exists)
+    await asyncio.sleep(1)
+    client = publisher(broker.port)
+    sent = 0
+    for _ in range(KILLS):
+        for _ in range(200):
+            client.publish(
+                "pv/station_a/inverter",
+                json.dumps({"time": bench_time + sent, "active_power_w": sent}),
+                qos=1,
+            )
+            sent += 1
+        await asyncio.sleep(chance.uniform(0.3, 1.2))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process = consume()
+    await asyncio.to_thread(until, lambda: not client._out_messages)
+    left(client)
+    await asyncio.sleep(3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    spool = Spool(path)
+    store = open_series(f"duckdb:///{tmp_path / 'series.duckdb'}")
+    while spool.balance().waiting:
+        assert not spool.deliver(store, now=utc_now()).unavailable
+    table = store.read(["station_a_inverter"], START, END, ["active_power_w"])
+    stored = [round(value) for value in table["active_power_w"].to_pylist()]
+    balance = spool.audit()
+    print(f"seed {seed}: {KILLS} kills, {total} acknowledged by the broker, {balance}")
+    assert stored == list(range(total))
+    assert balance.difference == 0
+    store.close()
+    spool.close()
+
+
+async def test_two_collectors_share_the_load(tmp_path: Path, broker: Mosquitto) -> None:
+    links = [mqtt_link("station_a")]
+    folders = [tmp_path / "one", tmp_path / "two"]
+    benches = []
+    for folder in folders:
+        folder.mkdir()
+        changes = {"shared_group": "county", "client_id": folder.name}
+        benches.append(Bench(folder, links, settings(broker.port, **changes)))
+    for bench in benches:
+        await ready(bench)
+    client = publisher(broker.port)
+    for number in range(100):
+        await asyncio.to_thread(send, client, "pv/station_a/inverter", message(number))
+    await asyncio.to_thread(
+        until, lambda: sum(len(bench.stored("station_a_inverter")) for bench in benches) == 100
+    )
+    assert all(len(bench.stored("station_a_inverter")) > 10 for bench in benches)
+    left(client)
+    for bench in benches:
+        await bench.collector.stop()
+        bench.close()
+
+
+async def test_simulated_devices_publish_through_the_embedded_broker(tmp_path: Path, free_port: int) -> None:
+    links = [mqtt_link("station_a", host="127.0.0.1", port=free_port)]
+    embedded = EmbeddedBroker(free_port)
+    await embedded.start()
+    simulator = Simulator(links, SteadyPlant(), utc_now)
+    await simulator.start()
+    bench = Bench(tmp_path, links, to_broker(free_port, protocol=3))
+    await bench.collector.start()
+    began = time.monotonic()
+    while len(bench.stored("station_a_inverter")) < 2:
+        assert time.monotonic() - began < 10
+        await asyncio.sleep(0.1)
+    sample = bench.stored("station_a_inverter")[0]
+    assert sample.values["generated_energy_wh"] == 123_456_700
+    assert sample.values["state"] == 3
+    await bench.collector.stop()
+    await simulator.stop()
+    await embedded.stop()
+    bench.close()
