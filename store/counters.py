@@ -89,7 +89,7 @@ def speed_limit(start: Integers, end: Integers, rated_power_w: int) -> Integers:
 def _light(times: Integers) -> Integers:
     """Return the cumulative time that may have light [us] up to each instant."""
     local = times + SHANGHAI_OFFSET
-    inside = np.clip(local % DAY, _LIGHT_FROM, _LIGHT_UNTIL) - _LIGHT_FROM
+    inside = np.minimum(np.maximum(local % DAY, _LIGHT_FROM), _LIGHT_UNTIL) - _LIGHT_FROM
     cumulated: Integers = local // DAY * (_LIGHT_UNTIL - _LIGHT_FROM) + inside
     return cumulated
 
@@ -101,7 +101,7 @@ def daylight_weight(times: Integers, base: int) -> Integers:
     weighs DAY_WEIGHT. It is the stated rule by which energy that arrived over a gap is attributed.
     """
     seconds = (times - base) // SECOND
-    inside = np.clip(seconds % 86_400 - _WEIGHT_FROM_S, 0, _WEIGHT_SPAN_S)
+    inside = np.minimum(np.maximum(seconds % 86_400 - _WEIGHT_FROM_S, 0), _WEIGHT_SPAN_S)
     weight: Integers = seconds // 86_400 * DAY_WEIGHT + inside * inside * (3 * _WEIGHT_SPAN_S - 2 * inside)
     return weight
 
@@ -113,6 +113,8 @@ def judge(
 
     `epochs` are known replacements with their start [us], ordered.
     """
+    if not epochs:
+        return _judge_epoch(times, values, limits)[0]
     parts: list[Steps] = []
     edges: list[tuple[int, int] | None] = []
     cuts = [0, *(int(np.searchsorted(times, start)) for start, _ in epochs), len(times)]
@@ -174,7 +176,9 @@ def _judge_epoch(
     kept = np.arange(len(times))
     believable = _believable(times, values, limits, (kept[:-1], kept[1:]))
     flags = np.zeros(len(times), np.int64)
-    if not believable.all() or (len(values) and int(values.min()) <= 0):
+    if believable.all() and (not len(values) or int(values.min()) > 0) and bool((np.diff(values) >= 0).all()):
+        return _clean(times, values, flags), ((0, len(times) - 1) if len(times) else None)
+    if not believable.all() or int(values.min()) <= 0:
         kept = _without_bad(times, values, limits)
         flags[values == 0] = Flag.ZERO
         flags[values != 0] = Flag.GLITCH
@@ -189,6 +193,13 @@ def _judge_epoch(
     )
     ends = (int(kept[0]), int(kept[-1])) if len(kept) else None
     return Steps(start, end, energy, known & ~hidden, step_flags, times[out], flags[out]), ends
+
+
+def _clean(times: Integers, values: Integers, zeros: Integers) -> Steps:
+    """Return the steps of a counter that nothing is wrong with."""
+    nothing = zeros[:0]
+    known = np.ones(max(0, len(times) - 1), np.bool_)
+    return Steps(times[:-1], times[1:], np.diff(values), known, zeros[1:], nothing, nothing)
 
 
 def standstill(rated_power_w: int) -> int:

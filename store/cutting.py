@@ -104,6 +104,10 @@ class Watch:
 
 def cut(device_id: str, steps: Steps, periods: Sequence[Period], watch: Watch) -> Iterator[DeviceEnergy]:
     """Yield the energy of each period, cut out of one device's steps."""
+    if not len(steps.start):
+        for period in periods:
+            yield DeviceEnergy(device_id, str(period), None, 0.0, Method.NONE, 0, int(Flag.GAP))
+        return
     edges = sorted(
         {
             edge

@@ -137,9 +137,23 @@ def samples_to_table(samples: Sequence[Sample]) -> pa.Table:
 
 def table_to_samples(table: pa.Table) -> list[Sample]:
     """Return the rows of a table (SAMPLE_SCHEMA, or a subset of its quantities) as samples."""
-    samples = []
-    for row in table.to_pylist():
-        values = {name: row[name] for name in QUANTITIES if row.get(name) is not None}
-        received_at = row.get("received_at") or row["time"]
-        samples.append(Sample(row["device_id"], row["time"], received_at, values, row.get("flags") or 0))
-    return samples
+    names = [name for name in table.column_names if name in QUANTITIES]
+    names = [name for name in names if table.column(name).null_count < table.num_rows]
+    measured = [table.column(name).to_pylist() for name in names]
+    device_ids, times = table.column("device_id").to_pylist(), table.column("time").to_pylist()
+    present = set(table.column_names)
+    received = table.column("received_at").to_pylist() if "received_at" in present else times
+    flags = table.column("flags").to_pylist() if "flags" in present else [0] * len(times)
+    cells = zip(*measured, strict=True) if measured else iter([()] * len(times))
+    return [
+        Sample(
+            device_id,
+            time,
+            received_at or time,
+            {name: value for name, value in zip(names, row, strict=True) if value is not None},
+            flag or 0,
+        )
+        for device_id, time, received_at, flag, row in zip(
+            device_ids, times, received, flags, cells, strict=True
+        )
+    ]
