@@ -6,10 +6,11 @@ Owns the words and the order in which a reader sees the month's work. What may f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
+from dashboards.filters import day
 from distribution.approval.runs import Run, runs
 from distribution.approval.states import BOOKED, RunState
 from distribution.settlement.reads import receipts, settlements
@@ -125,6 +126,30 @@ def waits_for(actor: Actor, run: Run) -> bool:
     }
     needed = gates.get(run.state)
     return needed is not None and actor.may(needed)
+
+
+_WAITING = {
+    RunState.COMPUTED: "等待村委会核对并提交",
+    RunState.VILLAGE_SUBMITTED: "等待村民代表会议表决（须另一人录入）",
+    RunState.VILLAGE_AGREED: "等待张贴公示并上传公示栏照片",
+    RunState.NOTICE_CLOSED: "等待乡镇审核",
+    RunState.TOWNSHIP_APPROVED: "等待县级审批",
+    RunState.COUNTY_APPROVED: "等待记账",
+    RunState.POSTED: "等待导出代发文件",
+    RunState.BATCHED: "等待银行回盘",
+    RunState.SETTLED: "有发放未成功，等待更正账户",
+    RunState.CLOSED: "",
+    RunState.REVISION_REQUESTED: "等待更正后重新测算",
+    RunState.OBJECTION_HOLD: "等待处理异议",
+}
+
+
+def waiting_words(run: Run, notice_closes_on: date | None) -> str:
+    """Return what a run waits for, in words."""
+    if run.state is RunState.NOTICE_OPEN:
+        until = f"至 {day(notice_closes_on)} 止" if notice_closes_on else ""
+        return f"公示中{until}，村民监督"
+    return _WAITING.get(run.state, "")
 
 
 def month_work(session: Session, actor: Actor, month: str) -> MonthWork:

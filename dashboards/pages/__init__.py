@@ -1,6 +1,23 @@
 """One file per page; the template of the same name stands in `dashboards/templates`."""
 
-from dashboards.pages import account, events, households, login, overview, static, station, stations
+from dashboards.pages import (
+    account,
+    events,
+    household,
+    households,
+    login,
+    notice,
+    overview,
+    run,
+    settlement_import,
+    settlements,
+    statement,
+    statements,
+    static,
+    station,
+    stations,
+    work,
+)
 
 ROUTERS = (
     static.router,
@@ -9,6 +26,14 @@ ROUTERS = (
     overview.router,
     stations.router,
     station.router,
-    events.router,
+    work.router,
+    run.router,
+    notice.router,
+    settlement_import.router,
+    settlements.router,
+    statement.router,
+    statements.router,
+    household.router,
     households.router,
+    events.router,
 )

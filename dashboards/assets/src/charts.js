@@ -97,7 +97,7 @@ function lineSeries(series) {
     name: series.name,
     type: "line",
     data: series.values,
-    showSymbol: false,
+    symbol: "none",
     connectNulls: false,
     itemStyle: { color: look.color },
     lineStyle: look,

@@ -1,0 +1,104 @@
+"""The public notice: the sheet on the village board, on a screen.
+
+Owns the page that villagers reach by the QR code, and the draft that a cadre prints before posting. Names
+are masked by `distribution.approval` before anything is kept; no other personal data is in a notice.
+"""
+
+import hmac
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy.orm import Session
+
+from dashboards.filters import day
+from dashboards.pages.statement import Term
+from dashboards.web import Crumb, NotFoundError, open_to_all, reading, render, requires
+from distribution.approval.notices import Notice, NoticeList, notice_list, notice_of
+from distribution.approval.runs import run
+from documents.qr import qr_svg
+from registry.actors import PUBLIC, Actor, Permission
+from registry.divisions import division_name
+
+router = APIRouter(include_in_schema=False)
+Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
+Reading = Annotated[Session, Depends(reading)]
+_CODE_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeView:
+    """The sheet: the list, where it hangs and how long, and the code that proves it."""
+
+    content: NoticeList
+    notice: Notice | None
+    committee: str
+    village: str
+    terms: tuple[Term, ...]
+    window: str
+    state_word: str
+    qr: str
+    code: str
+
+
+def notice_address(request: Request, notice: Notice) -> str:
+    """Return the public address of a notice: it holds a part of the list's hash, which nobody can guess."""
+    return f"{request.base_url}notices/{notice.run_id}/{notice.list_hash[:_CODE_LENGTH]}"
+
+
+@router.get(
+    "/notices/{run_id}/{code}", dependencies=[Depends(open_to_all("公示就是给所有人看的，姓名已隐去"))]
+)
+def show_notice(request: Request, session: Reading, run_id: str, code: str) -> HTMLResponse:
+    """Show a posted notice to anybody who holds its printed code."""
+    try:
+        found = notice_of(session, PUBLIC, run_id)
+    except LookupError as error:
+        raise NotFoundError(run_id) from error
+    if found is None or not hmac.compare_digest(found[0].list_hash[:_CODE_LENGTH].encode(), code.encode()):
+        raise NotFoundError(run_id)
+    return render(request, "notice.html", "公示", view=_view(request, session, found[1], found[0]))
+
+
+@router.get("/runs/{run_id}/notice")
+def show_draft(request: Request, actor: Reader, session: Reading, run_id: str) -> HTMLResponse:
+    """Show the sheet of a run, before it is posted and after."""
+    present = run(session, actor, run_id)
+    if present is None:
+        raise NotFoundError(run_id)
+    found = notice_of(session, actor, run_id)
+    notice, content = found or (None, notice_list(session, actor, run_id))
+    crumbs = (Crumb("本月工作", f"/work?month={present.period}"), Crumb("办理", f"/runs/{run_id}"))
+    view = _view(request, session, content, notice)
+    return render(request, "notice.html", "公示表", crumbs=crumbs, view=view)
+
+
+def _view(request: Request, session: Session, content: NoticeList, notice: Notice | None) -> NoticeView:
+    town = division_name(session, content.village_code[:9].ljust(12, "0"))
+    county = division_name(session, content.village_code[:6].ljust(12, "0"))
+    village = division_name(session, content.village_code)
+    days = "" if notice is None else f"（{(notice.closes_on - notice.opens_on).days + 1} 日）"
+    return NoticeView(
+        content=content,
+        notice=notice,
+        committee=f"{county}{town}{village}村民委员会",
+        village=village,
+        terms=_terms(content),
+        window="张贴后开始" if notice is None else f"{day(notice.opens_on)}至{day(notice.closes_on)}{days}",
+        state_word="未张贴" if notice is None else "公示已结束" if notice.closed_at else "公示中",
+        qr="" if notice is None else qr_svg(notice_address(request, notice)),
+        code="" if notice is None else notice.list_hash[:_CODE_LENGTH],
+    )
+
+
+def _terms(content: NoticeList) -> tuple[Term, ...]:
+    terms = [
+        Term("+" if number else "", f"{label}到账", amount, "")
+        for number, (label, amount) in enumerate(content.income)
+    ]
+    if content.carried_in_fen:
+        terms.append(Term("+" if terms else "", "上期结转", content.carried_in_fen, ""))
+    terms += [Term("−", label, amount, "") for label, amount in content.deductions if amount]
+    terms.append(Term("=", "可分配", content.distributable_fen, "", is_result=True))
+    return tuple(terms)

@@ -1,0 +1,296 @@
+"""One run: what is to be decided, what was decided, and the forms to decide it.
+
+Owns the page on which people submit, vote, post the notice and record objections. Every decision carries
+the content hash that its reader saw; the rules are `distribution.approval`'s.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, UploadFile
+from fastapi.responses import HTMLResponse, Response
+from sqlalchemy.orm import Session
+
+from dashboards.month_work import waiting_words
+from dashboards.pages.settlement_import import ATTACHMENTS
+from dashboards.run_actions import Action, offered
+from dashboards.web import (
+    Crumb,
+    NotFoundError,
+    Services,
+    check_form,
+    reading,
+    redirect,
+    render,
+    requires,
+    services_of,
+)
+from distribution import closing
+from distribution.approval.notices import (
+    Complaint,
+    NoticeTerms,
+    Objection,
+    notice_of,
+    objections,
+    open_notice,
+    raise_objection,
+)
+from distribution.approval.runs import (
+    ApprovalError,
+    Run,
+    RunEvent,
+    allocation_of,
+    events_of,
+    run,
+    runs,
+    submit,
+)
+from distribution.approval.states import STATE_NAMES, RunState
+from distribution.approval.votes import Ballot, Vote, vote, votes_of, waiting_gate
+from distribution.ledger.journal import head
+from distribution.types import AllocationLine, PayeeKind
+from documents.attachments import media_type, read_attachment, store_attachment
+from documents.refusal import FileRefusedError
+from registry.actors import SYSTEM, Actor, Permission
+from registry.divisions import division_name
+from registry.parameters import Place, value_on
+from store.periods import Period, local_date
+
+router = APIRouter(include_in_schema=False)
+Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
+Reading = Annotated[Session, Depends(reading)]
+Hash = Annotated[str, Form(pattern="^[0-9a-f]{64}$")]
+_DECISIONS = {"approve": "同意", "return": "退回重算", "reject": "否决"}
+_IMAGES = {"image/png", "image/jpeg", "application/pdf"}
+_PHOTO_BYTES = 10 << 20
+_CONFLICT = 409
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineItem:
+    """Something that somebody did with a run."""
+
+    at: datetime
+    who: str
+    what: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """The run in figures, what this reader may do, and what was done."""
+
+    run: Run
+    village: str
+    waiting_for: str
+    line_count: int
+    change: float | None
+    added: int | None
+    removed: int | None
+    warnings: tuple[str, ...]
+    actions: Sequence[Action]
+    no_action: str
+    timeline: tuple[TimelineItem, ...]
+    objections: Sequence[Objection]
+    statement_href: str
+    message: str = ""
+    message_tone: str = "good"
+
+
+def _own(session: Session, actor: Actor, run_id: str) -> Run:
+    found = run(session, actor, run_id)
+    if found is None:
+        raise NotFoundError(run_id)
+    return found
+
+
+@router.get("/runs/{run_id}")
+def show_run(request: Request, actor: Reader, session: Reading, run_id: str, done: str = "") -> HTMLResponse:
+    """Show a run of the actor's area."""
+    return _page(request, session, actor, _own(session, actor, run_id), ("已记录。" if done else "", "good"))
+
+
+def _page(
+    request: Request, session: Session, actor: Actor, found: Run, message: tuple[str, str]
+) -> HTMLResponse:
+    allocation = allocation_of(session, actor, found.id)
+    before, people = _households_before(session, actor, found), _paid(allocation.lines)
+    gate = waiting_gate(session, actor, found.id)
+    notice = notice_of(session, actor, found.id)
+    events, votes = events_of(session, actor, found.id), votes_of(session, actor, found.id)
+    makers = {found.made_by, *(one.by for one in events if one.state is RunState.VILLAGE_SUBMITTED)}
+    voted = {one.voter_id for one in votes}
+    actions = () if actor.user_id in voted else offered(actor, found, gate, is_maker=actor.user_id in makers)
+    village = division_name(session, found.book)
+    view = RunView(
+        run=found,
+        village=village,
+        waiting_for=waiting_words(found, notice[0].closes_on if notice else None),
+        line_count=len(allocation.lines),
+        change=None if before is None or not before[0] else found.amount_fen / before[0] - 1,
+        added=None if before is None else len(people - before[1]),
+        removed=None if before is None else len(before[1] - people),
+        warnings=allocation.warnings,
+        actions=actions,
+        no_action=_no_action(actor, found, is_maker=actor.user_id in makers),
+        timeline=_timeline(events, votes),
+        objections=objections(session, actor, found.id),
+        statement_href=f"/villages/{found.book}/statements/{found.period}",
+        message=message[0],
+        message_tone=message[1],
+    )
+    title = f"{village}{Period.parse(found.period).label}收益分配"
+    crumbs = (Crumb("本月工作", f"/work?month={found.period}"),)
+    return render(request, "run.html", title, crumbs=crumbs, view=view)
+
+
+def _paid(lines: Sequence[AllocationLine]) -> set[str]:
+    return {
+        line.payee_id
+        for line in lines
+        if line.payee_kind in {PayeeKind.HOUSEHOLD, PayeeKind.PERSON} and line.amount_fen
+    }
+
+
+def _households_before(session: Session, actor: Actor, found: Run) -> tuple[int, set[str]] | None:
+    period = str(Period.parse(found.period).previous())
+    earlier = [one for one in runs(session, actor, period=period, book=found.book) if one.kind == found.kind]
+    if not earlier:
+        return None
+    return earlier[-1].amount_fen, _paid(allocation_of(session, actor, earlier[-1].id).lines)
+
+
+def _no_action(actor: Actor, found: Run, *, is_maker: bool) -> str:
+    if is_maker and found.state in {
+        RunState.VILLAGE_SUBMITTED,
+        RunState.NOTICE_CLOSED,
+        RunState.TOWNSHIP_APPROVED,
+    }:
+        return f"{actor.name}是本批次的测算人或提交人，表决和审批须由他人办理。"
+    return "这一步不需要您办理。"
+
+
+def _timeline(events: Sequence[RunEvent], votes: Sequence[Vote]) -> tuple[TimelineItem, ...]:
+    items = [TimelineItem(one.at, one.by_name, STATE_NAMES[one.state], one.reason) for one in events]
+    items += [
+        TimelineItem(one.at, one.voter_name, f"{one.gate_name}：{_DECISIONS[one.decision]}", one.reason)
+        for one in votes
+    ]
+    return tuple(sorted(items, key=lambda item: item.at))
+
+
+def _decide(
+    request: Request, actor: Actor, run_id: str, act: Callable[[Session, Services], object]
+) -> Response:
+    """Do something with a run, then what follows without a human; a refusal is shown on the page."""
+    services = services_of(request)
+    try:
+        with services.database.transaction() as session:
+            _own(session, actor, run_id)
+            act(session, services)
+            closing.advance(session, SYSTEM, _own(session, actor, run_id), services.clock())
+    except (ApprovalError, FileRefusedError) as refused:
+        with services.database.reading() as session:
+            response = _page(request, session, actor, _own(session, actor, run_id), (str(refused), "bad"))
+        response.status_code = _CONFLICT
+        return response
+    return redirect(f"/runs/{run_id}", done="1")
+
+
+def _keep_photo(services: Services, photo: UploadFile | None) -> tuple[str, ...]:
+    if photo is None or not photo.filename:
+        return ()
+    folder = services.data_dir / ATTACHMENTS
+    kept = store_attachment(folder, photo.file, _PHOTO_BYTES)
+    if media_type(read_attachment(folder, kept)) not in _IMAGES:
+        raise FileRefusedError("照片", "不是图片", "请上传 JPG、PNG 图片或 PDF")
+    return (kept,)
+
+
+@router.post("/runs/{run_id}/submit", dependencies=[Depends(check_form)])
+def submit_run(request: Request, actor: Reader, run_id: str, content_hash: Hash) -> Response:
+    """Submit a computed run to the village."""
+    return _decide(
+        request,
+        actor,
+        run_id,
+        lambda session, services: submit(session, actor, run_id, content_hash, services.clock()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What a vote's form holds."""
+
+    content_hash: Hash
+    decision: Annotated[str, Form(pattern="^(approve|return|reject)$")]
+    reason: Annotated[str, Form(max_length=500)] = ""
+
+
+@router.post("/runs/{run_id}/vote", dependencies=[Depends(check_form)])
+def vote_on_run(
+    request: Request,
+    actor: Reader,
+    run_id: str,
+    decided: Annotated[_Decision, Depends()],
+    photo: UploadFile | None = None,
+) -> Response:
+    """Cast a vote at the gate where the run stands."""
+
+    def act(session: Session, services: Services) -> None:
+        evidence = _keep_photo(services, photo)
+        ballot = Ballot(decided.content_hash, decided.decision, decided.reason.strip(), evidence)
+        vote(session, actor, run_id, ballot, services.clock())
+
+    return _decide(request, actor, run_id, act)
+
+
+@router.post("/runs/{run_id}/notice", dependencies=[Depends(check_form)])
+def open_run_notice(
+    request: Request, actor: Reader, run_id: str, content_hash: Hash, photo: UploadFile
+) -> Response:
+    """Start the notice with a photo of the board."""
+
+    def act(session: Session, services: Services) -> None:
+        found = _own(session, actor, run_id)
+        terms = allocation_of(session, actor, run_id).approval
+        today = local_date(services.clock())
+        place = Place(found.book)
+        days = int(value_on("public_notice_days", today, place, session=session).value)
+        end = head(session, found.book)
+        notice = NoticeTerms(
+            content_hash,
+            _keep_photo(services, photo),
+            terms.notice_working_days or days,
+            working_days=terms.notice_working_days > 0,
+            ledger_seq=end.seq,
+            ledger_hash=end.hash,
+        )
+        open_notice(session, actor, run_id, notice, services.clock())
+
+    return _decide(request, actor, run_id, act)
+
+
+@dataclass(frozen=True, slots=True)
+class _Complaint:
+    """What the form of an objection holds."""
+
+    claimant: Annotated[str, Form(max_length=40)]
+    reason: Annotated[str, Form(max_length=500)]
+    line: Annotated[str, Form(pattern="^[0-9]{0,5}$")] = ""
+
+
+@router.post("/runs/{run_id}/objections", dependencies=[Depends(check_form)])
+def object_to_run(
+    request: Request, actor: Reader, run_id: str, said: Annotated[_Complaint, Depends()]
+) -> Response:
+    """Record an objection to a line, or to the whole list."""
+    complaint = Complaint(said.claimant, said.reason, "当面", int(said.line) if said.line else None)
+    return _decide(
+        request,
+        actor,
+        run_id,
+        lambda session, services: raise_objection(session, actor, run_id, complaint, services.clock()),
+    )

@@ -1,0 +1,234 @@
+"""A village's month: the sum that can be checked by hand, the purposes, the list, and the way back.
+
+Owns the statement page, and the page of the entries behind a figure. Every amount comes from
+`distribution.statement`; nothing is computed here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy.orm import Session
+
+from dashboards.filters import day, percent
+from dashboards.month_work import chosen_month, month_choices
+from dashboards.web import Crumb, NotFoundError, reading, render, requires, services_of
+from distribution.ledger.accounts import account_name
+from distribution.ledger.journal import Journal, journals
+from distribution.statement import Figure, StatementLine, VillageStatement, village_statement
+from registry.actors import Actor, Permission
+from registry.divisions import villages
+from store.periods import Period
+
+router = APIRouter(include_in_schema=False)
+Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
+Reading = Annotated[Session, Depends(reading)]
+_SOURCES = {
+    "run": "分配批次",
+    "receipt": "到账记录",
+    "cost": "费用凭证",
+    "settlement": "电费结算单",
+    "remittance": "拨款凭证",
+    "payout": "发放记录",
+    "batch": "代发批次",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of the sum: its operator, name, amount [fen], and the address of its entries."""
+
+    operator: str
+    name: str
+    amount_fen: int
+    href: str
+    clause: str = ""
+    is_result: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PurseRow:
+    """One purpose: what it got [fen] and its part of the whole."""
+
+    label: str
+    share: str
+    amount_fen: int
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatementView:
+    """The page; `statement` is None before there is a run."""
+
+    village_code: str
+    village_name: str
+    month: str
+    months: tuple[str, ...]
+    statement: VillageStatement | None
+    terms: tuple[Term, ...] = ()
+    purses: tuple[PurseRow, ...] = ()
+    lines: Sequence[StatementLine] = ()
+    colophon: tuple[tuple[str, str], ...] = ()
+
+
+@router.get("/villages/{village_code}/statements/{month}")
+def show_statement(
+    request: Request, actor: Reader, session: Reading, village_code: str, month: str
+) -> HTMLResponse:
+    """Show a village's month; a village outside the actor's area is not found."""
+    name = next((one.name for one in villages(session, actor) if one.code == village_code), "")
+    now = services_of(request).clock()
+    if not name or month not in month_choices(now):
+        raise NotFoundError(village_code)
+    found = village_statement(session, actor, village_code, month)
+    view = StatementView(village_code, name, month, month_choices(now), found)
+    if found is not None:
+        view = StatementView(
+            village_code,
+            name,
+            month,
+            month_choices(now),
+            found,
+            _terms(found),
+            _purses(found),
+            found.lines,
+            _colophon(found),
+        )
+    title = f"{name}{Period.parse(month).label}收益账"
+    return render(
+        request, "statement.html", title, crumbs=(Crumb("收益分配", f"/statements?month={month}"),), view=view
+    )
+
+
+@router.get("/villages/{village_code}/statements")
+def choose_month(
+    request: Request, actor: Reader, session: Reading, village_code: str, month: str = ""
+) -> HTMLResponse:
+    """Show the month that the form of the page asks for."""
+    chosen = chosen_month(month, services_of(request).clock())
+    return show_statement(request, actor, session, village_code, chosen)
+
+
+def entries_href(figure_entries: Iterable[str]) -> str:
+    """Return the address of the entries (`book/seq`) behind a figure; empty when there are none yet."""
+    listed = [entry.partition("/") for entry in figure_entries]
+    if not listed:
+        return ""
+    return f"/villages/{listed[0][0]}/entries?n={'.'.join(sorted({seq for _, _, seq in listed}, key=int))}"
+
+
+def _terms(found: VillageStatement) -> tuple[Term, ...]:
+    def term(operator: str, figure: Figure) -> Term:
+        return Term(operator, figure.label, figure.amount_fen, entries_href(figure.entries), figure.clause)
+
+    terms = [term("+" if number else "", figure) for number, figure in enumerate(found.income)]
+    if found.carried_in is not None:
+        terms.append(term("+" if terms else "", found.carried_in))
+    terms += [term("−", figure) for figure in found.deductions]
+    result = found.distributable
+    terms.append(Term("=", result.label, result.amount_fen, entries_href(result.entries), is_result=True))
+    return tuple(terms)
+
+
+def _purses(found: VillageStatement) -> tuple[PurseRow, ...]:
+    total = found.total_fen
+    return tuple(
+        PurseRow(
+            one.label,
+            percent(one.amount_fen / total) if total else "—",
+            one.amount_fen,
+            entries_href(one.entries),
+        )
+        for one in found.purses
+    )
+
+
+def _colophon(found: VillageStatement) -> tuple[tuple[str, str], ...]:
+    checkers = "、".join(dict.fromkeys(one.voter_name for one in found.votes if one.decision == "approve"))
+    notice = found.notice
+    pairs = (
+        ("版本", f"第 {found.run.version} 版"),
+        ("测算", f"{found.made_by} {day(found.run.made_at)}"),
+        ("审核", checkers),
+        ("公示", f"{day(notice.opens_on)}至{day(notice.closes_on)}" if notice else ""),
+        ("校验码", found.fingerprint),
+    )
+    return tuple((name, value) for name, value in pairs if value)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """One posting of an entry; exactly one of debit and credit [fen] is there."""
+
+    number: str
+    date: date
+    text: str
+    account: str
+    debit_fen: int | None
+    credit_fen: int | None
+    source: str
+    href: str
+    is_reversal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesView:
+    """The entries behind a figure, posting by posting."""
+
+    lead: str
+    rows: tuple[EntryRow, ...]
+
+    @property
+    def debit_fen(self) -> int:
+        """Sum of the debits [fen]."""
+        return sum(row.debit_fen or 0 for row in self.rows)
+
+    @property
+    def credit_fen(self) -> int:
+        """Sum of the credits [fen]."""
+        return sum(row.credit_fen or 0 for row in self.rows)
+
+
+@router.get("/villages/{village_code}/entries")
+def show_entries(
+    request: Request,
+    actor: Reader,
+    session: Reading,
+    village_code: str,
+    n: Annotated[str, Query(pattern=r"^\d{1,9}(\.\d{1,9}){0,499}$")],
+) -> HTMLResponse:
+    """Show entries of a village's book by their numbers."""
+    name = next((one.name for one in villages(session, actor) if one.code == village_code), "")
+    if not name:
+        raise NotFoundError(village_code)
+    wanted = {int(number) for number in n.split(".")}
+    found = [one for one in journals(session, actor, book=village_code) if one.seq in wanted]
+    rows = tuple(row for one in found for row in _entry_rows(one))
+    view = EntriesView(f"共 {len(found)} 张凭证，借贷两边相等。", rows)
+    crumbs = (Crumb("收益分配", "/statements"), Crumb(name, f"/villages/{village_code}/statements"))
+    return render(request, "entries.html", "记账凭证", crumbs=crumbs, view=view)
+
+
+def _entry_rows(one: Journal) -> list[EntryRow]:
+    kind, _, _ = one.source.partition(":")
+    sums: dict[tuple[str, bool], int] = {}
+    for leg in one.postings:
+        key = (leg.account, leg.amount_fen > 0)
+        sums[key] = sums.get(key, 0) + leg.amount_fen
+    return [
+        EntryRow(
+            number=f"第 {one.seq} 号",
+            date=one.business_date,
+            text=one.text,
+            account=account_name(account),
+            debit_fen=amount if is_debit else None,
+            credit_fen=None if is_debit else -amount,
+            source=_SOURCES.get(kind, "其他记录"),
+            href=f"/runs/{one.source}" if kind == "run" else "",
+            is_reversal=one.reverses is not None,
+        )
+        for (account, is_debit), amount in sums.items()
+    ]
