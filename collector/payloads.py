@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -93,7 +93,10 @@ class TimeRule(_Strict):
 
     @model_validator(mode="after")
     def _known_zone(self) -> "TimeRule":
-        ZoneInfo(self.zone)
+        try:
+            ZoneInfo(self.zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"不认识时区 {self.zone}") from error
         return self
 
 
