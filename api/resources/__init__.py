@@ -2,14 +2,15 @@
 
 from fastapi import APIRouter
 
-from api.resources import operations, session, stations
+from api.resources import allocations, operations, session, settlements, statements, stations
 
 PREFIX = "/api/v1"
+RESOURCES = (session, stations, settlements, allocations, statements, operations)
 
 
 def routers() -> list[APIRouter]:
     """Return the router of every resource, below one prefix."""
     root = APIRouter(prefix=PREFIX)
-    for resource in (session, stations, operations):
+    for resource in RESOURCES:
         root.include_router(resource.router)
     return [root]
