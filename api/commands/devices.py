@@ -8,7 +8,7 @@ import typer
 
 from api.commands.output import JsonOption, refusing, show
 from api.outcome import Exit, Outcome
-from store.problem import Problem, ProblemsError
+from store.problem import Problem
 
 profiles = typer.Typer(help="设备档案：列出、检查、导出模式。", no_args_is_help=True)
 mapping = typer.Typer(help="MQTT 报文映射：检查。", no_args_is_help=True)
@@ -29,12 +29,8 @@ def decode(
     as_json: JsonOption = False,
 ) -> None:
     """按设备档案解出寄存器转储里的每个量。"""
-    from collector.decode import decode_dump
-
-    from collector.profile import load_profile
-
     with refusing():
-        points = decode_dump(load_profile(profile), _read_json(dump))
+        points = decode_file(profile, dump).points
         rows = [
             {
                 "quantity": point.quantity or point.name,
@@ -64,18 +60,6 @@ def decode(
         }
         known = sum(row["value"] is not None for row in rows)
         show(Outcome(f"{len(rows)} 个量，有值的 {known} 个", columns, shown), as_json=False)
-
-
-def _read_json(path: Path) -> dict[str, object]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ProblemsError(
-            [Problem(str(path), f"不是 JSON：{error}", "对照 docs/profile-format.md")]
-        ) from error
-    if not isinstance(content, dict):
-        raise ProblemsError([Problem(str(path), "不是一个转储对象", "对照 docs/profile-format.md")])
-    return content
 
 
 @profiles.command("list")
