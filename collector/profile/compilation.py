@@ -10,6 +10,7 @@ from fractions import Fraction
 from collector.profile.document import (
     AddressingEntry,
     AlarmCodeEntry,
+    MeterItemEntry,
     ProfileDocument,
     ReadingEntry,
     RegisterEntry,
@@ -25,6 +26,7 @@ from collector.profile.types import (
     Detection,
     Field,
     Kind,
+    MeterItem,
     ModelName,
     Profile,
     QuantityChoice,
@@ -204,6 +206,18 @@ def _problems(name: str, document: ProfileDocument, entries: list[RegisterEntry]
     ]
     if document.protocol == "sunspec" and not (document.models and document.model_bases):
         found.append(Problem(f"{name}.toml", "SunSpec 档案缺少 models 或 model_bases", "两者都要写"))
+    for item in document.items:
+        if item.unit not in BASE_UNITS or (
+            item.quantity
+            and (
+                item.quantity not in QUANTITIES or BASE_UNITS[item.unit][0] != QUANTITIES[item.quantity].unit
+            )
+        ):
+            found.append(
+                Problem(f"{name}.toml items.{item.name}", "单位与量不符", "见 store/samples.py 的量表")
+            )
+    if document.protocol == "dlt645" and not document.items:
+        found.append(Problem(f"{name}.toml", "DL/T 645 档案没有 items", "至少写一个数据标识"))
     if document.protocol == "modbus" and not entries:
         found.append(Problem(f"{name}.toml", "没有任何寄存器", "至少写一个 [[registers]]"))
     return found
@@ -250,6 +264,25 @@ def _alarm_words(document: ProfileDocument) -> tuple[AlarmWord, ...]:
     )
 
 
+def _item(entry: MeterItemEntry) -> MeterItem:
+    unit, factor = BASE_UNITS[entry.unit]
+    scaled = factor / 10**entry.decimals
+    group = ReadGroup.ONCE if entry.identity else ReadGroup.CYCLE if entry.quantity else ReadGroup.EXTRA
+    return MeterItem(
+        name=entry.name,
+        identifier=entry.identifier,
+        length=entry.length,
+        numerator=scaled.numerator,
+        denominator=scaled.denominator,
+        signed=entry.signed,
+        unit=unit,
+        quantity=entry.quantity,
+        identity=entry.identity,
+        ratio=tuple(entry.ratio),
+        group=entry.read or group,
+    )
+
+
 def compile_profile(name: str, document: ProfileDocument) -> Profile:
     """Return the profile ready to run; raises ProblemsError with everything that does not fit."""
     entries = _expanded(document)
@@ -290,4 +323,5 @@ def compile_profile(name: str, document: ProfileDocument) -> Profile:
         night_null=document.night_null,
         models=compile_models(document),
         model_bases=document.model_bases,
+        items=tuple(_item(item) for item in document.items),
     )

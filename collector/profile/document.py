@@ -218,6 +218,21 @@ class SunSpecModelEntry(_Strict):
     count_point: str = ""
 
 
+class MeterItemEntry(_Strict):
+    """One data item of a DL/T 645 meter: BCD digits, low byte first on the wire."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    identifier: str = Field(pattern=r"^[0-9A-F]{8}$", description="DI3 DI2 DI1 DI0")
+    length: int = Field(ge=1, le=8, description="bytes of the value")
+    decimals: int = Field(0, ge=0, le=6)
+    signed: bool = False
+    unit: str = ""
+    quantity: str = ""
+    identity: Literal["", "serial"] = ""
+    ratio: tuple[Literal["pt", "ct"], ...] = ()
+    read: ReadGroup | None = None
+
+
 class ProfileDocument(_Strict):
     """A whole profile file."""
 
@@ -243,6 +258,7 @@ class ProfileDocument(_Strict):
     night_null: tuple[str, ...] = ()
     model_bases: tuple[Word, ...] = ()
     models: tuple[SunSpecModelEntry, ...] = ()
+    items: tuple[MeterItemEntry, ...] = ()
 
 
 def profile_json_schema() -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _body(frame: bytes, where: str) -> bytes:
         raise _bad(where, "帧太短")
     if crc16(frame[:-2]) == int.from_bytes(frame[-2:], "little"):
         return frame[:-2]
-    if not wrapped and (_is_tcp(frame) or _is_lax_tcp(frame)):
+    if not wrapped and _is_tcp(frame):
         return frame[6:]
     raise _bad(where, "CRC 校验不对，也不是 Modbus TCP 帧")
 
@@ -62,14 +62,6 @@ def _is_tcp(frame: bytes) -> bool:
     return (
         len(frame) > _MBAP and frame[2:4] == b"\0\0" and int.from_bytes(frame[4:6], "big") == len(frame) - 6
     )
-
-
-def _is_lax_tcp(frame: bytes) -> bool:
-    """Tell whether a frame is Modbus TCP with a wrong protocol or length field, as some modules send it.
-
-    The byte count of the answer must then fit the frame exactly.
-    """
-    return len(frame) > _MBAP + 1 and frame[7] in _READS and frame[8] == len(frame) - 9
 
 
 def read_request(frame: bytes, where: str = "请求帧") -> Request:

@@ -221,6 +221,26 @@ class SunSpecModel:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterItem:
+    """One data item of a DL/T 645 meter: identifier (8 hex digits, DI3 first) and how its digits are read.
+
+    value [unit] = digits x numerator / denominator; the top bit of a `signed` item is its sign.
+    """
+
+    name: str
+    identifier: str
+    length: int
+    numerator: int
+    denominator: int
+    signed: bool = False
+    unit: str = ""
+    quantity: str = ""
+    identity: str = ""
+    ratio: tuple[str, ...] = ()
+    group: ReadGroup = ReadGroup.EXTRA
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A device family, compiled: everything that poller, decoder, simulator and probe need."""
 
@@ -244,6 +264,7 @@ class Profile:
     night_null: tuple[str, ...] = ()
     models: tuple[SunSpecModel, ...] = ()
     model_bases: tuple[int, ...] = ()
+    items: tuple[MeterItem, ...] = ()
 
     def field_named(self, name: str) -> Field | None:
         """Return the field of a name, or None."""
