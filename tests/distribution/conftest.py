@@ -202,6 +202,26 @@ def county(database):
     return build(database)
 
 
+LATER = datetime(2026, 11, 26, 2, 0, tzinfo=UTC)
+
+
+def book_october(made):
+    made.october()
+    made.cost()
+    made.close()
+    made.to_notice()
+    made.close(now=LATER)
+    made.approve()
+    made.close(now=LATER)
+    return made
+
+
+@pytest.fixture
+def booked(county):
+    """The county with the first village's October posted."""
+    return book_october(county)
+
+
 @pytest.fixture
 def county_postgres(postgres):
     return build(postgres)

@@ -1,25 +1,11 @@
 from datetime import UTC, date, datetime
 
-import pytest
-
 from distribution.statement import household_statement, statement_months, station_money, village_statement
 from distribution.tracing import entry_of, trace_line, village_book
 from registry.actors import SYSTEM, Actor, Role
 
 FIRST, SECOND = "520499101201", "520499101202"
 LATER = datetime(2026, 11, 26, 2, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def booked(county):
-    county.october()
-    county.cost()
-    county.close()
-    county.to_notice()
-    county.close(now=LATER)
-    county.approve()
-    county.close(now=LATER)
-    return county
 
 
 def test_a_village_can_check_the_sum_by_hand(booked):
