@@ -30,7 +30,7 @@ from store.counters import (
 from store.cutting import METHOD_LABELS, DeviceEnergy, Method, Watch, combined, cut, microseconds
 from store.db import Base, UtcDateTime, guard_append_only
 from store.periods import Period, PeriodKind
-from store.series import SeriesStore
+from store.series import SeriesStore, Side
 
 __all__ = [
     "METHOD_LABELS",
@@ -185,11 +185,11 @@ def _by_device(table: pa.Table, quantity: str) -> Iterator[tuple[str, tuple[Inte
 
 
 def _beyond(
-    store: SeriesStore, ids: Sequence[str], edge: tuple[str, datetime], side: str
+    store: SeriesStore, ids: Sequence[str], edge: tuple[str, datetime], side: Side
 ) -> dict[str, tuple[Integers, Integers]]:
     if not ids:
         return {}
-    rows = store.boundary_readings(ids, edge[0], [edge[1]]).to_pylist()
+    rows = store.boundary_readings(ids, edge[0], [edge[1]], side).to_pylist()
     return {
         row["device_id"]: (np.array([microseconds(row[f"{side}_time"])]), np.array([row[f"{side}_value"]]))
         for row in rows

@@ -7,7 +7,7 @@ one. It knows no device protocol and computes no energy (that is `store.energy`)
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
@@ -16,6 +16,10 @@ from store.samples import Sample
 
 class SeriesUnavailableError(OSError):
     """The store cannot take or give samples now (full, unreachable); keep the batch and retry."""
+
+
+Side = Literal["both", "before", "after"]
+"""Which neighbours of a boundary are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +87,12 @@ class SeriesStore(Protocol):
         """
 
     def boundary_readings(
-        self, device_ids: Sequence[str], quantity: str, boundaries: Sequence[datetime]
+        self, device_ids: Sequence[str], quantity: str, boundaries: Sequence[datetime], side: Side = "both"
     ) -> pa.Table:
         """Return per device and boundary the last reading before it and the first at or after it.
 
-        Columns: device_id, boundary, before_time, before_value, after_time, after_value (null if none).
+        Columns: device_id, boundary, before_time, before_value, after_time, after_value (null if none, or
+        where `side` says that it is not wanted).
         """
 
     def coverage(

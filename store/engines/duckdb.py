@@ -53,7 +53,7 @@ from store.engines.duckdb_layout import (
 )
 from store.problem import Problem, ProblemsError
 from store.samples import QUANTITIES, SAMPLE_SCHEMA, Sample, table_to_samples
-from store.series import Conflict, Statistics, WriteResult
+from store.series import Conflict, Side, Statistics, WriteResult
 
 
 def open_duckdb(url: str) -> "DuckDBStore":
@@ -131,8 +131,7 @@ class DuckDBStore:
 
     def write(self, batch: pa.Table) -> WriteResult:
         """Store a batch as one durable commit; see the contract."""
-        table = shaped(batch)
-        if not table.num_rows:
+        if not (table := shaped(batch)).num_rows:
             return WriteResult(0, 0)
         with self._writing, translated(self._path):
             ids_before, result = len(self._ids), None
@@ -358,15 +357,15 @@ class DuckDBStore:
         return self._ranked(downsample_sql(scan, step, quantities), scan, schema)
 
     def boundary_readings(
-        self, device_ids: Sequence[str], quantity: str, boundaries: Sequence[datetime]
+        self, device_ids: Sequence[str], quantity: str, boundaries: Sequence[datetime], side: Side = "both"
     ) -> pa.Table:
         """Return the readings around each boundary; see the contract."""
         QUANTITIES[quantity]
         absent = (None, None)
         rows: list[tuple[Any, ...]] = []
         for boundary in boundaries:
-            before = self._nearest(device_ids, quantity, boundary, before=True)
-            after = self._nearest(device_ids, quantity, boundary, before=False)
+            before = {} if side == "after" else self._nearest(device_ids, quantity, boundary, before=True)
+            after = {} if side == "before" else self._nearest(device_ids, quantity, boundary, before=False)
             for device_id in device_ids:
                 nearest = (*before.get(device_id, absent), *after.get(device_id, absent))
                 rows.append((device_id, boundary, *nearest))
@@ -474,11 +473,13 @@ class DuckDBStore:
 
     def statistics(self) -> Statistics:
         """Return rows, bytes on disk, oldest and newest."""
-        with self._writing, translated(self._path):
-            rows, oldest, newest = 0, None, None
-            for partition in sorted(self._partitions.values()):
-                found = self._writer.execute(
-                    f"SELECT count(*), epoch_us(min(time)), epoch_us(max(time)) FROM {partition.table}"
+        rows, oldest, newest = 0, None, None
+        with self._writing:
+            tables = [partition.table for partition in sorted(self._partitions.values())]
+        with translated(self._path), self._connection.cursor() as cursor:
+            for table in tables:
+                found = cursor.execute(
+                    f"SELECT count(*), epoch_us(min(time)), epoch_us(max(time)) FROM {table}"
                 ).fetchone()
                 rows += found[0]
                 oldest = found[1] if oldest is None else oldest

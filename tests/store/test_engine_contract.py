@@ -173,6 +173,13 @@ def test_boundary_readings_look_as_far_as_there_is_data(store):
     assert (rows[1]["before_time"], rows[1]["after_time"]) == (at(0), at(9000))
 
 
+def test_only_the_wanted_neighbour_of_a_boundary_is_looked_for(store):
+    write(store, sample("a", 0, generated_energy_wh=10), sample("a", 9, generated_energy_wh=20))
+    for side, expected in (("before", (10, None)), ("after", (None, 20))):
+        row = store.boundary_readings(["a"], COUNTER, [at(5)], side).to_pylist()[0]
+        assert (row["before_value"], row["after_value"]) == expected
+
+
 def test_coverage_counts_steps_not_samples(store):
     write(store, *(sample("a", n, state=1) for n in (0, 1, 2, 8)))
     rows = store.coverage(["a", "nobody"], (at(0), at(10)), timedelta(hours=1)).to_pylist()

@@ -1,0 +1,166 @@
+"""How fast a county's households are paid: the split alone, and the whole allocation with explanations.
+
+Run with `python tests/bench/bench_allocation.py`. Beside our figures stand, measured in the same run on
+the same weights, what people would write instead: a pandas one-liner that rounds each row, an integer
+loop in the manner of ledgers that leave splitting to the client, and rounding with correction in list
+order. Each is shown with the number of splits that it gets wrong.
+"""
+
+import gc
+import os
+import platform
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable
+from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
+
+import pandas as pd
+
+from distribution.money import split
+from distribution.plans.allocation import allocate
+from distribution.plans.document import Plan, load_plan
+from distribution.plans.templates import template_path
+from distribution.types import Component, EnrolmentInput, HouseholdInput, IncomePart, PlanInput
+
+HOUSEHOLDS = 50_000
+NATION = 4_000_000
+VILLAGE = 400
+SEED = 20_261_125
+ONE_VILLAGE = "520499101201"
+SPLIT_LIMIT_S, ALLOCATION_LIMIT_S = 0.1, 1.5
+NATION_LIMIT_S, NATION_LIMIT_MB = 120, 1024
+
+
+def households(count: int, chooser: random.Random, village: str) -> tuple[HouseholdInput, ...]:
+    """Return made-up households with an enrolment of weight 1 to 5 each."""
+    weights = [Fraction(number) for number in range(1, 6)]
+    return tuple(
+        HouseholdInput(
+            f"h{number:07d}", village, enrolments=(EnrolmentInput("households", chooser.choice(weights)),)
+        )
+        for number in range(count)
+    )
+
+
+def inputs(count: int, total_fen: int, chooser: random.Random, village: str) -> PlanInput:
+    """Return the input of one month with one receipt."""
+    income = IncomePart(Component.ELECTRICITY, total_fen, pd.Timestamp("2026-10-20").date(), "bench")
+    return PlanInput(village, "2026-10", (income,), households=households(count, chooser, village))
+
+
+def plan() -> Plan:
+    """Return the county's default plan."""
+    return load_plan(template_path("default_county"))
+
+
+def pandas_split(total: int, weights: list[int]) -> list[int]:
+    """The one-liner of an analyst: every row rounded by itself, in floating point."""
+    frame = pd.Series(weights)
+    return (total * frame / frame.sum()).round().astype("int64").tolist()
+
+
+def integer_split(total: int, weights: list[int]) -> list[int]:
+    """The integer loop of a ledger's client: cut down, then one unit each from the top of the list."""
+    whole = sum(weights)
+    shares = [total * weight // whole for weight in weights]
+    for index in range(total - sum(shares)):
+        shares[index] += 1
+    return shares
+
+
+def corrected_split(total: int, weights: list[int]) -> list[int]:
+    """Rounding half-even with a correction of the rows already rounded in that direction (`ratio_split`)."""
+    whole = sum(weights)
+    exact = [Decimal(total * weight) / whole for weight in weights]
+    shares = [int(value.quantize(Decimal(1), ROUND_HALF_EVEN)) for value in exact]
+    rest = total - sum(shares)
+    order = sorted(range(len(shares)), key=lambda index: exact[index] - shares[index])
+    for index in order[: abs(rest)]:
+        shares[index] += 1 if rest > 0 else -1
+    return shares
+
+
+def best_of(count: int, work: Callable[[], object]) -> float:
+    """Return the shortest of several runs [s of processor time]: the machine may be shared."""
+    times = []
+    for _ in range(count):
+        gc.collect()
+        start = time.process_time()
+        work()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def wrong(method: Callable[[int, list[int]], list[int]], chooser: random.Random, count: int = 500) -> int:
+    """Return how many random splits do not sum up, or are off an exact share by a fen or more."""
+    bad = 0
+    for _ in range(count):
+        weights = [chooser.randrange(1, 50) for _ in range(chooser.randrange(2, 40))]
+        total = chooser.randrange(1, 10**9)
+        shares, whole = method(total, weights), sum(weights)
+        exact = (Fraction(total * weight, whole) for weight in weights)
+        bad += sum(shares) != total or any(abs(a - b) >= 1 for a, b in zip(shares, exact, strict=True))
+    return bad
+
+
+def say(text: str) -> None:
+    """Print one line of the report."""
+    sys.stdout.write(text + "\n")
+
+
+def compare_splits(chooser: random.Random) -> float:
+    """Measure every way of splitting 50 000 weights, and return our time [s]."""
+    weights = [chooser.randrange(1, 6) for _ in range(HOUSEHOLDS)]
+    keys = [f"{chooser.getrandbits(64):016x}" for _ in weights]
+    total = 1_234_567_891
+    methods: list[tuple[str, Callable[[int, list[int]], list[int]]]] = [
+        ("sunledger split", lambda fen, parts: split(fen, parts, keys[: len(parts)])),
+        ("pandas one-liner", pandas_split),
+        ("integer loop, list order", integer_split),
+        ("half-even with correction", corrected_split),
+    ]
+    results = []
+    for name, method in methods:
+        seconds = best_of(5, lambda method=method: method(total, weights))
+        results.append(seconds)
+        gap = sum(method(total, weights)) - total
+        bad = wrong(method, chooser)
+        say(f"{name:28} {seconds * 1000:9.1f} ms   sum off by {gap:6d} fen   {bad:3d} of 500 wrong")
+    return results[0]
+
+
+def nation(document: Plan, chooser: random.Random, rounds: int) -> float:
+    """Pay `rounds` villages one after the other and return the processor time [s]; nothing is kept."""
+    month = inputs(VILLAGE, 4_000_001, chooser, ONE_VILLAGE)
+    start = time.process_time()
+    for _ in range(rounds):
+        allocate(document, month)
+    return time.process_time() - start
+
+
+def main() -> int:
+    """Measure and report; nothing is asserted, for machines are noisy."""
+    chooser = random.Random(SEED)
+    say(
+        f"{platform.machine()}, Python {platform.python_version()}, seed {SEED}; processor time, best of several"
+    )
+    split_s = compare_splits(chooser)
+    document = plan()
+    county = inputs(HOUSEHOLDS, 1_234_567_891, chooser, ONE_VILLAGE)
+    allocation_s = best_of(3, lambda: allocate(document, county))
+    say(f"{HOUSEHOLDS} households with explanations: {allocation_s:.2f} s (limit {ALLOCATION_LIMIT_S} s)")
+    say(f"{HOUSEHOLDS} weights, split alone: {split_s:.3f} s (limit {SPLIT_LIMIT_S} s)")
+    rounds = NATION // VILLAGE if os.environ.get("SUNLEDGER_SOAK") else NATION // VILLAGE // 100
+    nation_s = nation(document, chooser, rounds) * (NATION // VILLAGE / rounds)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    scaled = "" if os.environ.get("SUNLEDGER_SOAK") else f", scaled up from {rounds * VILLAGE}"
+    say(f"{NATION} households, village by village{scaled}: {nation_s:.0f} s (limit {NATION_LIMIT_S} s)")
+    say(f"peak memory {peak_mb:.0f} MB (limit {NATION_LIMIT_MB} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
