@@ -320,23 +320,24 @@ def shares(session: Session, station_id: str, on: date) -> tuple[StationShare, .
 
 
 def village_shares(session: Session, actor: Actor, village_code: str, on: date) -> tuple[StationShare, ...]:
-    """Return the village's part in every station that it hosts alone or shares, on a day."""
+    """Return the village's part in every station that it hosts alone or shares, on a day, by station."""
     actor.require(Permission.VIEW_STATIONS)
     if not actor.covers(village_code):
         return ()
-    mine = select(StationShareRow.station_id).where(
-        known(StationShareRow), StationShareRow.village_code == village_code
+    held = (
+        select(StationShareRow).join(StationRow).where(known(StationShareRow), holds_on(StationShareRow, on))
     )
-    statement = select(StationRow.id).where(
+    held = held.where(StationRow.withdrawn_at.is_(None))
+    mine = session.scalars(held.where(StationShareRow.village_code == village_code)).all()
+    shared = select(StationShareRow.station_id).where(known(StationShareRow), holds_on(StationShareRow, on))
+    alone = select(StationRow.id).where(
+        StationRow.division_code == village_code,
         StationRow.withdrawn_at.is_(None),
-        or_(StationRow.division_code == village_code, StationRow.id.in_(mine)),
+        StationRow.id.not_in(shared),
     )
-    found = (
-        share
-        for one in session.scalars(statement.order_by(StationRow.id))
-        for share in shares(session, one, on)
-    )
-    return tuple(share for share in found if share.village_code == village_code)
+    parts = [as_record(StationShare, row) for row in mine]
+    parts += [StationShare(one, village_code, 1, on) for one in session.scalars(alone)]
+    return tuple(sorted(parts, key=lambda part: part.station_id))
 
 
 def add_station(session: Session, actor: Actor, record: Station, now: datetime) -> None:

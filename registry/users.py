@@ -25,7 +25,9 @@ from store.problem import Problem, ProblemsError
 
 _TOKEN_BYTES = 32
 _ONE_TIME_BYTES = 12
-_HASHER = PasswordHash((Argon2Hasher(),))
+# Argon2id with 19 MiB, two passes and one lane, so that a burst of logins does not exhaust a small machine.
+# Source: OWASP Password Storage Cheat Sheet.
+_HASHER = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
 _TOUCH_AFTER = timedelta(seconds=30)
 _FORGET_FAILURES_AFTER = timedelta(days=1)
 _MAX_LOGIN_LENGTH = 64

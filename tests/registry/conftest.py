@@ -140,6 +140,12 @@ def both(request: pytest.FixtureRequest) -> Database:
     return request.getfixturevalue("database" if request.param == "sqlite" else "postgres")
 
 
+@pytest.fixture
+def filled_both(both: Database) -> World:
+    """Filled for one test, on SQLite and on a real PostgreSQL."""
+    return fill(both)
+
+
 @pytest.fixture(scope="session")
 def id_number() -> Callable[[int], str]:
     return made_up_id

@@ -1,5 +1,6 @@
 """The audit chain: append-only, and tampering is found wherever it happens."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -99,3 +100,12 @@ def test_only_an_auditor_reads_the_chain_newest_first(database) -> None:
         assert [event.seq for event in audit.events(session, AUDITOR, object_id="s2")] == [3]
         with pytest.raises(NotPermittedError):
             audit.events(session, CLERK)
+
+
+def test_writers_at_the_same_time_make_one_chain(both) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write, both, 5) for _ in range(4)]:
+            done.result()
+    with both.transaction() as session:
+        assert audit.head(session).seq == 20
+        assert audit.verify(session) == []

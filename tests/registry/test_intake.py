@@ -288,22 +288,22 @@ def test_no_plain_identifier_is_kept_with_the_batch(filled, new_home) -> None:
     assert new_home[7] not in kept
 
 
-def test_undo_brings_back_what_was_there(filled, new_home, id_number) -> None:
-    before = registry_of(filled)
-    batch = take(filled, homes(new_home))
-    take_back(filled, batch)
-    assert registry_of(filled) == before
-    again = take(filled, homes(new_home), LATER)
-    taken = registry_of(filled)
+def test_undo_brings_back_what_was_there(filled_both, new_home, id_number) -> None:
+    before = registry_of(filled_both)
+    batch = take(filled_both, homes(new_home))
+    take_back(filled_both, batch)
+    assert registry_of(filled_both) == before
+    again = take(filled_both, homes(new_home), LATER)
+    taken = registry_of(filled_both)
     changed = [VILLAGE, "101", "李四", "2026-09-01", id_number(556), "监测对象", "", ""]
-    second = take(filled, homes(changed), LATER)
-    assert registry_of(filled) != taken
-    take_back(filled, second)
-    assert registry_of(filled) == taken
-    take_back(filled, again)
-    assert registry_of(filled) == before
+    second = take(filled_both, homes(changed), LATER)
+    assert registry_of(filled_both) != taken
+    take_back(filled_both, second)
+    assert registry_of(filled_both) == taken
+    take_back(filled_both, again)
+    assert registry_of(filled_both) == before
     with pytest.raises(ProblemsError, match="已经撤销过"):
-        take_back(filled, again)
+        take_back(filled_both, again)
 
 
 def test_undo_of_what_was_used_since_is_refused_and_changes_nothing(filled, new_home) -> None:

@@ -161,3 +161,10 @@ def test_a_write_outside_the_area_is_refused(world) -> None:
             users.create_user(
                 session, actor, users.NewUser("other", "外县", Role.TOWNSHIP, "520492100000"), NOW
             )
+
+
+def test_every_reader_works_on_postgresql_as_on_sqlite(filled_both) -> None:
+    actor = Actor("u", "某人", Role.COUNTY, "520491000000")
+    with filled_both.database.transaction() as session:
+        for name in sorted(set(READERS) - {"households.plain_payee_accounts", "users.users"}):
+            assert list(READERS[name](session, actor, filled_both)), name

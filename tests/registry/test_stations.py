@@ -134,3 +134,19 @@ def test_an_area_covers_itself_and_what_begins_with_it(code) -> None:
     assert actor.covers(code)
     assert code.startswith(actor.area_prefix)
     assert actor.area_prefix == "" or len(actor.area_prefix) in {2, 4, 6, 9, 12}
+
+
+def test_the_shares_of_a_village_are_its_parts_of_every_station(filled, clerk) -> None:
+    villages = sorted(set(filled.village_of.values()))
+    with filled.database.reading() as session:
+        for village in villages:
+            one_by_one = sorted(
+                (
+                    share
+                    for station in filled.stations
+                    for share in stations.shares(session, station, SINCE)
+                    if share.village_code == village
+                ),
+                key=lambda share: share.station_id,
+            )
+            assert list(stations.village_shares(session, clerk, village, SINCE)) == one_by_one

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from registry import passwords, users
 from registry.actors import Actor, NotPermittedError, Role
-from registry.users import Credentials, NewUser, Refusal, UserRow
+from registry.users import Credentials, LoginPolicy, NewUser, Refusal, UserRow
 from store.problem import ProblemsError
 
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
@@ -27,9 +27,10 @@ def make(database, login: str = "wang", role: Role = Role.VILLAGE, area: str = C
         return row.id, password
 
 
-def attempt(database, login: str, password: str, at: datetime = NOW, source: str = "10.0.0.1"):
+def attempt(database, login, password, at=NOW, **more):
+    credentials = Credentials(login, password, more.get("source", "10.0.0.1"))
     with database.transaction() as session:
-        return users.authenticate(session, Credentials(login, password, source), at)
+        return users.authenticate(session, credentials, at, more.get("policy", users.DEFAULT_POLICY))
 
 
 def test_a_one_time_password_logs_in_and_must_be_changed(database) -> None:
@@ -61,8 +62,9 @@ def test_an_unknown_a_disabled_and_a_known_login_are_refused_alike(database) -> 
     disabled, _ = make(database, "li")
     with database.transaction() as session:
         users.disable_user(session, ADMIN, disabled, NOW)
+    few = LoginPolicy(failures_before_lock=2)
     answers = [
-        [attempt(database, login, "wrong") for _ in range(6)]
+        [attempt(database, login, "wrong", policy=few) for _ in range(3)]
         for login in ("wang", "li", "nobody", "x' OR 1=1")
     ]
     assert all(answer == answers[0] for answer in answers)
@@ -219,18 +221,19 @@ def test_a_changed_password_replaces_the_old_one_and_ends_every_session(database
     assert isinstance(attempt(database, "wang", GOOD), Actor)
 
 
-def test_the_last_five_passwords_are_refused_and_the_present_one_must_be_right(database) -> None:
+def test_the_last_passwords_are_refused_and_the_present_one_must_be_right(database) -> None:
     _, password = make(database)
     actor = attempt(database, "wang", password)
-    row = [password, *(f"{GOOD}-{number}" for number in "bdfh")]
+    row = [password, *(f"{GOOD}-{number}" for number in "bdf")]
+    three = LoginPolicy(passwords_remembered=3)
     with database.transaction() as session:
-        for hour, (present, new) in enumerate(itertools.pairwise(row)):
-            passwords.change_password(session, actor, (present, new), NOW + timedelta(hours=hour + 1))
+        for hour, (present, new) in enumerate(itertools.pairwise(row), start=1):
+            passwords.change_password(session, actor, (present, new), NOW + hour * 60 * MINUTE, three)
         later = NOW + timedelta(hours=9)
         with pytest.raises(ProblemsError, match="用过"):
-            passwords.change_password(session, actor, (row[-1], row[1]), later)
+            passwords.change_password(session, actor, (row[-1], row[1]), later, three)
         with pytest.raises(ProblemsError, match="原口令"):
-            passwords.change_password(session, actor, ("wrong", GOOD), later)
+            passwords.change_password(session, actor, ("wrong", GOOD), later, three)
 
 
 def test_a_password_of_ninety_days_must_be_changed(database) -> None:
