@@ -1,0 +1,89 @@
+"""The collector's figures for Prometheus.
+
+Owns names and meaning of the metrics; where they are served is the API's. Labels name stations and
+devices, never people.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector as MetricSource
+
+from collector.connections import ConnectionStatus, LinkState
+from collector.runtime import Collector, CollectorStatus
+
+LABELS = ("device", "station")
+
+
+class CollectorMetrics(MetricSource):
+    """Reads the collector's status when it is scraped; nothing is counted twice in memory."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        status = self._collector.status()
+        yield from _connections(status.connections)
+        yield from _spool(status)
+        session = GaugeMetricFamily(
+            "sunledger_broker_connected", "1 while the session with the broker stands", labels=["broker"]
+        )
+        for broker, one in status.sessions:
+            session.add_metric([broker], 1.0 if one.connected else 0.0)
+        yield session
+
+
+def _connections(statuses: tuple[ConnectionStatus, ...]) -> Iterator[Metric]:
+    good = GaugeMetricFamily("sunledger_device_good", "1 while the device answers", labels=LABELS)
+    last = GaugeMetricFamily(
+        "sunledger_device_last_good_timestamp_seconds", "time of the last good answer", labels=LABELS
+    )
+    latency = GaugeMetricFamily("sunledger_device_poll_seconds", "time of the last good poll", labels=LABELS)
+    polls = CounterMetricFamily("sunledger_device_polls", "polls begun", labels=LABELS)
+    missed = CounterMetricFamily("sunledger_device_missed_polls", "polls without a sample", labels=LABELS)
+    skipped = CounterMetricFamily(
+        "sunledger_device_skipped_polls", "polls skipped because the line was busy", labels=LABELS
+    )
+    volume = GaugeMetricFamily("sunledger_device_bytes_today", "bytes exchanged today", labels=LABELS)
+    for one in statuses:
+        names = [one.link.device_id, one.link.station_id]
+        good.add_metric(names, 1.0 if one.state is LinkState.GOOD else 0.0)
+        if one.last_good_at is not None:
+            last.add_metric(names, one.last_good_at.timestamp())
+        if one.latency_ms is not None:
+            latency.add_metric(names, one.latency_ms / 1000)
+        polls.add_metric(names, one.polls)
+        missed.add_metric(names, one.missed)
+        skipped.add_metric(names, one.skipped)
+        volume.add_metric(names, one.bytes_exchanged)
+    yield from (good, last, latency, polls, missed, skipped, volume)
+
+
+def _spool(status: CollectorStatus) -> Iterator[Metric]:
+    balance = status.balance
+    samples = CounterMetricFamily("sunledger_spool_samples", "where samples have gone", labels=["fate"])
+    for fate in ("published", "stored", "duplicates", "quarantined", "dropped"):
+        samples.add_metric([fate], getattr(balance, fate))
+    yield samples
+    yield GaugeMetricFamily(
+        "sunledger_spool_waiting_samples", "samples waiting for the store", value=balance.waiting
+    )
+    yield GaugeMetricFamily("sunledger_spool_bytes", "payload kept in the spool", value=status.spool_bytes)
+    yield GaugeMetricFamily(
+        "sunledger_spool_imbalance", "samples unaccounted for, always 0", value=balance.difference
+    )
+    yield CounterMetricFamily(
+        "sunledger_collector_overflowed_samples", "lost while the disk was full", value=status.overflowed
+    )
+    yield GaugeMetricFamily(
+        "sunledger_store_stuck", "1 while the store takes nothing", value=1.0 if status.drain.stuck else 0.0
+    )
+
+
+def registry(collector: Collector) -> CollectorRegistry:
+    """Return a Prometheus registry with the collector's metrics, for the API to serve."""
+    made = CollectorRegistry(auto_describe=False)
+    made.register(CollectorMetrics(collector))
+    return made
