@@ -111,6 +111,7 @@ def _owner(rest: str, purse: str, division: str) -> tuple[PayeeKind, str]:
 
 def _close(book: Book) -> Allocation:
     """Number the lines, add up, and prove that income - deductions + carried in = lines."""
+    weights = {weight: Fraction(weight) for weight in {payment.weight for payment in book.payments}}
     lines = tuple(
         AllocationLine(
             number,
@@ -118,7 +119,7 @@ def _close(book: Book) -> Allocation:
             payment.payee_kind,
             payment.payee_id,
             payment.amount_fen,
-            Fraction(payment.weight),
+            weights[payment.weight],
             payment.trail,
             payment.note,
             payment.component or payment.purse,

@@ -114,6 +114,11 @@ def plan_hash(plan: Plan) -> str:
     return content_hash(plan.text_form())
 
 
+def plan_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a plan, with the keys of the file."""
+    return Plan.model_json_schema(by_alias=True)
+
+
 def load_plan(source: Path | str) -> Plan:
     """Read a plan from a file (Path) or from TOML text (str).
 

@@ -144,9 +144,7 @@ def nation(document: Plan, chooser: random.Random, rounds: int) -> float:
 def main() -> int:
     """Measure and report; nothing is asserted, for machines are noisy."""
     chooser = random.Random(SEED)
-    say(
-        f"{platform.machine()}, Python {platform.python_version()}, seed {SEED}; processor time, best of several"
-    )
+    say(f"{platform.machine()}, Python {platform.python_version()}, seed {SEED}; processor time")
     split_s = compare_splits(chooser)
     document = plan()
     county = inputs(HOUSEHOLDS, 1_234_567_891, chooser, ONE_VILLAGE)

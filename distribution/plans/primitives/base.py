@@ -108,6 +108,12 @@ class Selection(Strict):
     without_flags: tuple[str, ...] = Field(default=(), description="has none of these flags")
     enrolment: str = Field(default="", description="is enrolled in this component in the period")
 
+    @property
+    def takes_all(self) -> bool:
+        """Tell whether there is no condition at all."""
+        given = (self.classes, self.without_classes, self.flags, self.without_flags, self.enrolment)
+        return not any(given)
+
     def selects(self, household: HouseholdInput, period: Period) -> bool:
         """Tell whether a household meets every condition."""
         if self.flags and not set(self.flags) <= set(household.flags):
@@ -116,17 +122,23 @@ class Selection(Strict):
             return False
         if self.classes and not any(has_class(household, name, period) for name in self.classes):
             return False
-        if any(has_class(household, name, period) for name in self.without_classes):
+        if self.without_classes and any(has_class(household, name, period) for name in self.without_classes):
             return False
-        return not self.enrolment or any(
-            enrolment.component == self.enrolment
-            and days_in(period, enrolment.valid_from, enrolment.valid_to) > 0
-            for enrolment in household.enrolments
-        )
+        return not self.enrolment or self._enrolled_in(household, period)
+
+    def _enrolled_in(self, household: HouseholdInput, period: Period) -> bool:
+        for enrolment in household.enrolments:
+            if enrolment.component == self.enrolment and days_in(
+                period, enrolment.valid_from, enrolment.valid_to
+            ):
+                return True
+        return False
 
 
 def days_in(period: Period, valid_from: date | None, valid_to: date | None) -> int:
     """Return how many days of a period lie in a half-open range of dates."""
+    if valid_from is None and valid_to is None:
+        return period.day_count
     start = period.start if valid_from is None else max(valid_from, period.start)
     end = period.end if valid_to is None else min(valid_to, period.end)
     return max(0, (end - start).days)

@@ -275,12 +275,11 @@ class Book:
 
     def candidates(self, purse: str, division: str, selection: "Selection") -> list[HouseholdInput]:
         """Return the households that a step may pay: selected, present, and not barred from the purse."""
-        bars = self.bars.get(purse, [])
-        return [
-            household
-            for household in self.households_of(division)
-            if selection.selects(household, self.period) and not any(bar(household) for bar in bars)
-        ]
+        households = self.households_of(division)
+        if not selection.takes_all:
+            households = [one for one in households if selection.selects(one, self.period)]
+        bars = self.bars.get(purse)
+        return [one for one in households if not any(bar(one) for bar in bars)] if bars else households
 
     def tie_break(self, purse: str, payee_id: str) -> str:
         """Return the opaque number [16 hex digits] that decides equal remainders in a purse.
@@ -291,12 +290,16 @@ class Book:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def pay(self, payments: Iterable[Payment]) -> None:
-        """Pay out of purses; the money leaves the purse at once."""
+        """Pay out of purses; the money leaves the purses at once."""
+        sums: dict[tuple[str, str], int] = {}
         for payment in payments:
-            self.take(payment.purse, payment.division, payment.amount_fen, paid=True)
+            key = (payment.purse, payment.division)
+            sums[key] = sums.get(key, 0) + payment.amount_fen
             self.payments.append(payment)
             if payment.payee_kind is PayeeKind.HOUSEHOLD:
                 self.paid[payment.purse].add(payment.payee_id)
+        for (purse, division), amount in sums.items():
+            self.take(purse, division, amount, paid=True)
 
     def traces_of(self, lines: Iterable[AllocationLine]) -> list[Trace]:
         """Return where each line is booked, for the plans that say so."""

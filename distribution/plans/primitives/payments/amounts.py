@@ -51,9 +51,11 @@ def pay_dues(step: FixedAmounts, book: Book, division: str, dues: Sequence[Due])
     amounts = [round_fen(due.exact) for due in dues]
     pool = book.holding(purse, division).balance_fen
     asked = sum(amounts)
+    keys = [""] * len(dues)
     if asked > pool:
         _short(step, book, dues, (asked, pool))
-        amounts = split(pool, amounts, [book.tie_break(purse, due.household.id) for due in dues])
+        keys = [book.tie_break(purse, due.household.id) for due in dues]
+        amounts = split(pool, amounts, keys)
     trail = book.way_to(purse, division) if dues else ()
     book.pay(
         Payment(
@@ -62,13 +64,13 @@ def pay_dues(step: FixedAmounts, book: Book, division: str, dues: Sequence[Due])
             payee_kind=PayeeKind.HOUSEHOLD,
             payee_id=due.household.id,
             amount_fen=amount,
-            weight=due.exact,
+            weight=round_fen(due.exact),
             trail=(*trail, _step(step, book, due, (amount, asked))),
             component=due.component or step.name or purse,
-            tie_break=book.tie_break(purse, due.household.id),
+            tie_break=key,
             village_code=due.household.village_code,
         )
-        for due, amount in zip(dues, amounts, strict=True)
+        for due, amount, key in zip(dues, amounts, keys, strict=True)
         if amount
     )
 

@@ -95,7 +95,7 @@ class Floor(Bound, Selection):
             book.put(self.of[0], division, part, ())
             left -= part
         book.pay(
-            self._payment(book, division, (item, amount, needs[item.id]), trail)
+            self._payment(division, (item, amount, needs[item.id]), trail)
             for item, amount in zip(below, amounts, strict=True)
             if amount
         )
@@ -113,7 +113,6 @@ class Floor(Bound, Selection):
 
     def _payment(
         self,
-        book: Book,
         division: str,
         row: tuple[HouseholdInput, int, int],
         trail: tuple[ExplanationStep, ...],
@@ -131,7 +130,6 @@ class Floor(Bound, Selection):
             self.of[0], division, PayeeKind.HOUSEHOLD, household.id, amount, need, (*trail, own), "保底补足"
         )
         payment.component = self.name or "floor"
-        payment.tie_break = book.tie_break(self.of[0], household.id)
         payment.village_code = household.village_code
         return payment
 
@@ -168,6 +166,7 @@ class Ceiling(Bound):
         formula = f"{yuan(payment.amount_fen)} 元，{span}封顶 {yuan(self.amount)} 元，减 {yuan(cut)} 元"
         own = ExplanationStep(self.label or "封顶", formula, (), Fraction(left), left, self.clause)
         payment.amount_fen = left
+        payment.tie_break = ""
         payment.trail = (*payment.trail, own)
         given = ExplanationStep(
             f"{self.label or '封顶'}超出部分", f"{payment.payee_id} 超出", (), Fraction(cut), cut, self.clause

@@ -47,7 +47,7 @@ class Posts(Step):
 
     def apply(self, book: Book) -> None:
         """Pay every post, or refuse with the arithmetic when the purse is too small."""
-        for division in book.divisions_with(self.taken_from):
+        for division in book.divisions_with(self.taken_from) if book.inputs.posts else ():
             posts = self._posts(book, division)
             if not posts:
                 continue

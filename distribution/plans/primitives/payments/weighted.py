@@ -118,7 +118,7 @@ class Weighted(Step, Selection):
                     (*trail, own),
                     "",
                     self.enrolment or self.taken_from,
-                    key,
+                    "" if bound else key,
                     household.village_code,
                 )
             )
@@ -173,8 +173,12 @@ class Weighted(Step, Selection):
 
     def _enrolled(self, household: HouseholdInput, book: Book) -> int | Fraction:
         total: int | Fraction = 0
+        prorates = self._prorates(book)
         for enrolment in household.enrolments:
             days = days_in(book.period, enrolment.valid_from, enrolment.valid_to)
             if enrolment.component == self.enrolment and days:
-                total += enrolment.weight * days if self._prorates(book) else enrolment.weight
+                # Whole numbers are many times faster than fractions, and nearly all weights are whole.
+                whole = enrolment.weight.denominator == 1
+                weight = enrolment.weight.numerator if whole else enrolment.weight
+                total += weight * days if prorates else weight
         return total

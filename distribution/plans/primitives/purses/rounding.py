@@ -71,6 +71,7 @@ class Rounding(Step):
             clause=self.clause,
         )
         payment.trail = (*payment.trail, step)
+        payment.tie_break = ""
 
     def _settle(self, book: Book, division: str, before: int, after: int) -> None:
         freed = before - after
