@@ -19,9 +19,11 @@ MODBUS_TCP = "modbus-tcp"
 MODBUS_RTU_TCP = "modbus-rtu-tcp"
 MODBUS_SERIAL = "modbus-serial"
 MODBUS_DIAL_IN = "modbus-dial-in"
+MODBUS_DIAL_IN_TCP = "modbus-dial-in-tcp"
 DLT645_TCP = "dlt645-tcp"
 MQTT = "mqtt"
-POLLED_TRANSPORTS = frozenset({MODBUS_TCP, MODBUS_RTU_TCP, MODBUS_SERIAL, MODBUS_DIAL_IN, DLT645_TCP})
+DIAL_IN_TRANSPORTS = frozenset({MODBUS_DIAL_IN, MODBUS_DIAL_IN_TCP})
+POLLED_TRANSPORTS = DIAL_IN_TRANSPORTS | {MODBUS_TCP, MODBUS_RTU_TCP, MODBUS_SERIAL, DLT645_TCP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,11 @@ class DeviceLink:
 
     `transport` is one of the constants of this module. For polled devices `host`, `port` and `unit_id`
     say where and `profile` names the device profile (for DL/T 645 `serial` is the meter's address); for a
-    serial line `host` is the path of the port; for a dial-in DTU `host` is its registration packet. For
-    MQTT `topic` is the filter of the device's messages, `profile` names the payload mapping and `serial`
-    the name by which a payload with several devices calls it. `cycle_seconds` is the poll cycle [s],
-    `rated_power_w` the AC rated power [W] or 0, `division_code` the village.
+    serial line `host` is the path of the port; for a dial-in DTU `host` is its registration packet (text,
+    or `hex:…`), with RTU frames or, for `modbus-dial-in-tcp`, Modbus TCP frames inside. For MQTT `topic`
+    is the filter of the device's messages, `profile` names the payload mapping and `serial` the name by
+    which a payload with several devices calls it. `cycle_seconds` is the poll cycle [s], `rated_power_w`
+    the AC rated power [W] or 0, `division_code` the village.
     """
 
     device_id: str

@@ -274,11 +274,6 @@ class ModbusClient:
         """Whether the connection is open as far as we know."""
         return self._manager.is_active()
 
-    @property
-    def protocol(self) -> asyncio.BaseProtocol:
-        """The asyncio protocol, to be given a connection that the device opened."""
-        return self._manager
-
     async def connect(self) -> bool:
         """Open the connection; tells whether it stands."""
         return await self._manager.connect()
@@ -295,31 +290,33 @@ class ModbusClient:
         """
         request = _REQUESTS[function_code](address=address, count=count, dev_id=unit_id)
         self._framer.expect(function_code, count)
-        if self._gap:
-            await asyncio.sleep(max(self._free_at - time.monotonic(), 0))
+        wait = self._free_at - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
         self._manager.waiting = True
         try:
             answer = await self._manager.execute(False, request)
         except ConnectionException:
-            self.close()
+            self.distrust()
             return Retryable("connect", "连接被对方断开")
         except ModbusException:
             # A late answer would be taken for the next one.
-            self.close()
+            self.distrust()
             return Retryable("silence", f"{self.line.timeout:g} 秒内没有应答")
         except OSError as error:
-            self.close()
+            self.distrust()
             return Retryable("connect", f"连接中断：{error.strerror or error}")
         finally:
             self._manager.waiting = False
-            self._free_at = time.monotonic() + self._gap
+            self._free_at = max(self._free_at, time.monotonic() + self._gap)
         return self._judge(answer)
 
     def _judge(self, answer: ModbusPDU) -> Result:
         if not isinstance(answer, Answer) or answer.fault:
-            self.close()
+            self.distrust()
             return Retryable("frame", getattr(answer, "fault", "") or "应答无法识别")
         code = answer.exception_code
+        self.trust()
         if not code:
             return Ok(answer.words)
         reason = f"设备答复异常 {code}：{EXCEPTION_LABELS.get(code, '未定义的异常')}"
@@ -327,9 +324,20 @@ class ModbusClient:
             return Permanent(reason, code)
         return Retryable("busy" if code in BUSY_CODES else "exception", reason, code)
 
-    def drop_late_bytes(self) -> None:
-        """Forget bytes that came after the last answer."""
-        self._manager.recv_buffer = b""
+    def distrust(self) -> None:
+        """End a connection on which a late answer could be taken for the next one."""
+        self.close()
+
+    def trust(self) -> None:
+        """Note a sound answer."""
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes of a connection that is read elsewhere."""
+        self._manager.data_received(data)
+
+    def lose(self, error: Exception | None) -> None:
+        """Note that a connection that is read elsewhere has ended."""
+        self._manager.connection_lost(error)
 
 
 def _parameters(line: Line) -> CommParams:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from collector.connections import (
+    DIAL_IN_TRANSPORTS,
+    MODBUS_DIAL_IN,
     MODBUS_RTU_TCP,
     MODBUS_SERIAL,
     ConnectionStatus,
@@ -20,6 +22,7 @@ from collector.connections import (
     StatusBoard,
 )
 from collector.device import Failure, Outcome, PolledDevice, phase_of
+from collector.dialin import DialInClient, DialInListener
 from collector.modbus import Line, ModbusClient
 from collector.networks import address_problem
 from collector.notices import Throttle
@@ -48,6 +51,7 @@ class Surroundings:
     board: StatusBoard
     sink: Sink
     events: Throttle
+    dial_in: DialInListener | None = None
 
 
 class LinePoller:
@@ -66,16 +70,19 @@ class LinePoller:
     def _make_client(self) -> ModbusClient:
         link, rules = self._devices[0].link, self._devices[0].profile.rules
         timeout = self._around.settings.request_timeout_seconds or rules.timeout_s
-        return ModbusClient(
-            Line(
-                host=link.host,
-                port=link.port,
-                rtu=link.transport == MODBUS_RTU_TCP,
-                serial=link.transport == MODBUS_SERIAL,
-                timeout=timeout,
-            ),
-            gap=max(device.profile.rules.request_gap_s for device in self._devices),
+        line = Line(
+            host=link.host,
+            port=link.port,
+            rtu=link.transport in {MODBUS_RTU_TCP, MODBUS_DIAL_IN},
+            serial=link.transport == MODBUS_SERIAL,
+            timeout=timeout,
         )
+        gap = max(device.profile.rules.request_gap_s for device in self._devices)
+        if link.transport not in DIAL_IN_TRANSPORTS:
+            return ModbusClient(line, gap)
+        if self._around.dial_in is None:
+            raise ValueError("没有打开 DTU 接入端口")
+        return self._around.dial_in.client_for(link.host, line, gap)
 
     def _first_due(self, device: PolledDevice) -> float:
         """Return the next instant [monotonic s] of the device's own second of the wall-clock cycle."""
@@ -93,9 +100,9 @@ class LinePoller:
         self._changed.set()
 
     @property
-    def devices(self) -> tuple[PolledDevice, ...]:
-        """The devices of the line."""
-        return tuple(self._devices)
+    def registration(self) -> str:
+        """The registration packet of a dial-in line, or an empty text."""
+        return self._client.line.host if isinstance(self._client, DialInClient) else ""
 
     async def run(self) -> None:
         """Poll until cancelled; whatever goes wrong in one turn, the next one comes."""
@@ -176,12 +183,16 @@ class LinePoller:
         """Open the line, unless it refused a short while ago; returns why it is not open."""
         if now < self._connect_not_before:
             return Failure("connect", "线路连不上，稍后再试")
-        problem = await address_problem(self._client.line, self._around.settings.allowed_networks)
+        called = device.link.transport in DIAL_IN_TRANSPORTS
+        line, networks = self._client.line, self._around.settings.allowed_networks
+        problem = "" if called else await address_problem(line, networks)
         if problem:
             return Failure("forbidden", problem)
         if await self._client.connect():
             await asyncio.sleep(device.profile.rules.connect_delay_s)
             return None
+        if called:
+            return Failure("connect", "DTU 没有接入")
         self._line_refused(now)
         return Failure("connect", "连不上：对方拒绝连接或没有应答")
 
@@ -335,7 +346,12 @@ class Poller:
             if endpoint in self._lines:
                 self._lines[endpoint].put_devices(devices)
             else:
-                line = LinePoller(devices, self._around)
+                try:
+                    line = LinePoller(devices, self._around)
+                except ValueError as error:
+                    for device in devices:
+                        self._misconfigured(device.link, str(error))
+                    continue
                 self._lines[endpoint] = line
                 self._tasks[endpoint] = asyncio.create_task(line.run(), name=f"line {endpoint}")
 
@@ -371,10 +387,12 @@ class Poller:
         )
 
     async def _end(self, endpoint: str) -> None:
-        self._lines.pop(endpoint)
+        line = self._lines.pop(endpoint)
         task = self._tasks.pop(endpoint)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        if self._around.dial_in is not None and line.registration:
+            self._around.dial_in.forget([line.registration])
 
     async def stop(self) -> None:
         """End every line and close its connection."""

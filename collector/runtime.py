@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from collector.connections import MQTT, POLLED_TRANSPORTS, ConnectionStatus, DeviceLink, StatusBoard
+from collector.dialin import DialInListener
 from collector.drain import Drain, DrainState
 from collector.mqtt import MqttIngest, Outlet, Session
 from collector.notices import EventRelay, EventSink, Throttle
@@ -73,7 +74,10 @@ class Collector:
         self._overflowed = 0
         self._flusher: asyncio.Task[None] | None = None
         self._ingests: dict[str, MqttIngest] = {}
-        self._poller = Poller(Surroundings(settings, clock, self._board, self._take, self._events))
+        self.dial_in = DialInListener(settings.dial_in, self._events, clock) if settings.dial_in else None
+        self._poller = Poller(
+            Surroundings(settings, clock, self._board, self._take, self._events, self.dial_in)
+        )
 
     def _take(self, sample: Sample) -> None:
         with self._pending_lock:
@@ -87,6 +91,8 @@ class Collector:
             self._tell(EventKind.DROP, Severity.ERROR, message)
         self._drain.start()
         self._flusher = asyncio.create_task(self._flush_for_ever(), name="collector flush")
+        if self.dial_in is not None:
+            await self.dial_in.start()
         await self._put(self._links)
 
     async def reload(self, links: Iterable[DeviceLink]) -> None:
@@ -151,6 +157,8 @@ class Collector:
     async def stop(self) -> None:
         """Stop reading, commit what was read, hand over what can be handed over; nothing is lost."""
         await self._poller.stop()
+        if self.dial_in is not None:
+            await self.dial_in.stop()
         for ingest in self._ingests.values():
             await asyncio.to_thread(ingest.stop)
         if self._flusher is not None:

@@ -31,6 +31,24 @@ class MqttSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DialInSettings:
+    """Where DTUs call, and what is allowed. Port 0 takes a free one.
+
+    `heartbeats` are bytes that DTUs strew into the stream (text, or `hex:…`). `networks` limits from
+    where they may call (CIDR, empty is anywhere); at most `lobby_connections` callers may be unnamed at a
+    time. A line that was quiet for `takeover_seconds` may be taken over from another address.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104, DTUs call from outside; the allow-list and limits guard the port
+    port: int = 0
+    heartbeats: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    registration_seconds: float = 10.0
+    takeover_seconds: float = 90.0
+    lobby_connections: int = 64
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorSettings:
     """How the collector works. Intervals and deadlines in seconds.
 
@@ -50,6 +68,5 @@ class CollectorSettings:
     allowed_networks: tuple[str, ...] = ()
     daily_request_cap: int = 0
     daily_byte_cap: int = 0
-    dial_in_host: str = ""
-    dial_in_port: int = 0
+    dial_in: DialInSettings | None = None
     mqtt: MqttSettings | None = None
