@@ -2,6 +2,7 @@
 
 from dashboards.pages import (
     account,
+    downloads,
     events,
     household,
     households,
@@ -32,6 +33,7 @@ ROUTERS = (
     settlement_import.router,
     settlements.router,
     statement.router,
+    downloads.router,
     statements.router,
     household.router,
     households.router,

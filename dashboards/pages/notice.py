@@ -31,6 +31,7 @@ _CODE_LENGTH = 12
 class NoticeView:
     """The sheet: the list, where it hangs and how long, and the code that proves it."""
 
+    run_id: str
     content: NoticeList
     notice: Notice | None
     committee: str
@@ -58,7 +59,7 @@ def show_notice(request: Request, session: Reading, run_id: str, code: str) -> H
         raise NotFoundError(run_id) from error
     if found is None or not hmac.compare_digest(found[0].list_hash[:_CODE_LENGTH].encode(), code.encode()):
         raise NotFoundError(run_id)
-    return render(request, "notice.html", "公示", view=_view(request, session, found[1], found[0]))
+    return render(request, "notice.html", "公示", view=_view(request, session, (run_id, found[1]), found[0]))
 
 
 @router.get("/runs/{run_id}/notice")
@@ -70,16 +71,20 @@ def show_draft(request: Request, actor: Reader, session: Reading, run_id: str) -
     found = notice_of(session, actor, run_id)
     notice, content = found or (None, notice_list(session, actor, run_id))
     crumbs = (Crumb("本月工作", f"/work?month={present.period}"), Crumb("办理", f"/runs/{run_id}"))
-    view = _view(request, session, content, notice)
+    view = _view(request, session, (run_id, content), notice)
     return render(request, "notice.html", "公示表", crumbs=crumbs, view=view)
 
 
-def _view(request: Request, session: Session, content: NoticeList, notice: Notice | None) -> NoticeView:
+def _view(
+    request: Request, session: Session, what: tuple[str, NoticeList], notice: Notice | None
+) -> NoticeView:
+    run_id, content = what
     town = division_name(session, content.village_code[:9].ljust(12, "0"))
     county = division_name(session, content.village_code[:6].ljust(12, "0"))
     village = division_name(session, content.village_code)
     days = "" if notice is None else f"（{(notice.closes_on - notice.opens_on).days + 1} 日）"
     return NoticeView(
+        run_id=run_id,
         content=content,
         notice=notice,
         committee=f"{county}{town}{village}村民委员会",

@@ -173,7 +173,12 @@ def _no_action(actor: Actor, found: Run, *, is_maker: bool) -> str:
 
 
 def _timeline(events: Sequence[RunEvent], votes: Sequence[Vote]) -> tuple[TimelineItem, ...]:
-    items = [TimelineItem(one.at, one.by_name, STATE_NAMES[one.state], one.reason) for one in events]
+    voted = {(one.voter_id, one.at) for one in votes}
+    items = [
+        TimelineItem(one.at, one.by_name, STATE_NAMES[one.state], one.reason)
+        for one in events
+        if (one.by, one.at) not in voted
+    ]
     items += [
         TimelineItem(one.at, one.voter_name, f"{one.gate_name}：{_DECISIONS[one.decision]}", one.reason)
         for one in votes

@@ -57,6 +57,7 @@ class PurseRow:
     share: str
     amount_fen: int
     href: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,14 @@ def _terms(found: VillageStatement) -> tuple[Term, ...]:
 
 def _purses(found: VillageStatement) -> tuple[PurseRow, ...]:
     total = found.total_fen
+    notes = {line.item: line.basis.partition("；")[0] for line in found.lines if "；" in line.basis}
     return tuple(
         PurseRow(
             one.label,
             percent(one.amount_fen / total) if total else "—",
             one.amount_fen,
             entries_href(one.entries),
+            notes.get(one.label, ""),
         )
         for one in found.purses
     )

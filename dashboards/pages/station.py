@@ -17,7 +17,7 @@ from dashboards.charts import energy_chart, power_chart
 from dashboards.filters import clock_time, day, duration, kilowatt, kwh
 from dashboards.freshness import Freshness, freshness
 from dashboards.web import Crumb, NotFoundError, reading, render, requires, services_of
-from distribution.settlement.reads import receipts, settlements
+from distribution.statement import StationMonth, station_money
 from monitoring.curves import EnergyBar, day_bars, day_curves, month_bars, yield_rank
 from monitoring.snapshot import station_view
 from monitoring.views import InverterView, StationView
@@ -53,18 +53,10 @@ class InverterRow:
 
 @dataclass(frozen=True, slots=True)
 class MoneyRow:
-    """One month of a station's money [fen] and energies [Wh]."""
+    """One month of a station's money, beside what its inverters measured [Wh]."""
 
-    month: str
-    exported_energy_wh: int
+    billed: StationMonth
     generated_energy_wh: int | None
-    receivable_fen: int
-    received_fen: int
-
-    @property
-    def outstanding_fen(self) -> int:
-        """What has not arrived [fen]."""
-        return self.receivable_fen - self.received_fen
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +152,10 @@ def _inverter(one: InverterView, now: datetime) -> InverterRow:
 def _money(
     session: Session, actor: Actor, station_id: str, months: Sequence[EnergyBar]
 ) -> tuple[MoneyRow, ...]:
-    arrived: dict[str, int] = {}
-    for receipt in receipts(session, actor, station_id=station_id):
-        arrived[receipt.month] = arrived.get(receipt.month, 0) + receipt.amount_fen
     generated = {bar.period: bar.energy_wh for bar in months}
-    found = settlements(session, actor, station_id=station_id)[-_MONEY_MONTHS:]
     return tuple(
-        MoneyRow(
-            one.month,
-            one.exported_energy_wh,
-            generated.get(one.month),
-            one.electricity_fen + one.subsidy_fen + one.local_subsidy_fen,
-            arrived.get(one.month, 0),
-        )
-        for one in reversed(found)
+        MoneyRow(one, generated.get(one.month))
+        for one in station_money(session, actor, station_id)[:_MONEY_MONTHS]
     )
 
 

@@ -1,0 +1,107 @@
+"""Files to take away: statement and notice as PDF, statement and reconciliation as Excel.
+
+Owns names and answers of downloads; what stands in the files is `distribution.exports`'.
+"""
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request, Response
+from sqlalchemy.orm import Session
+
+from dashboards.month_work import month_choices
+from dashboards.pages.notice import notice_address
+from dashboards.web import NotFoundError, reading, requires, services_of
+from distribution.approval.notices import notice_list, notice_of
+from distribution.approval.runs import run
+from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
+from distribution.exports.sheets import settlement_xlsx, statement_xlsx
+from distribution.settlement.reads import settlements
+from distribution.settlement.reconciliation import discrepancies
+from distribution.statement import VillageStatement, village_statement
+from registry.actors import Actor, Permission
+from registry.divisions import division_name
+from registry.stations import stations
+from store.periods import Period
+
+router = APIRouter(include_in_schema=False)
+Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
+Reading = Annotated[Session, Depends(reading)]
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_PDF = "application/pdf"
+
+
+def _file(content: bytes, media_type: str, name: str) -> Response:
+    disposition = f"attachment; filename*=UTF-8''{quote(name)}"
+    return Response(
+        content,
+        media_type=media_type,
+        headers={"Content-Disposition": disposition, "Cache-Control": "no-store"},
+    )
+
+
+def _statement(
+    request: Request, session: Session, actor: Actor, village_code: str, month: str
+) -> VillageStatement:
+    known = month in month_choices(services_of(request).clock())
+    found = village_statement(session, actor, village_code, month) if known else None
+    if found is None:
+        raise NotFoundError(village_code)
+    return found
+
+
+def _name(found: VillageStatement, suffix: str) -> str:
+    return f"{found.village_name}_{found.period_label}_收益分配表_V{found.run.version}.{suffix}"
+
+
+@router.get("/villages/{village_code}/statements/{month}/pdf")
+def statement_as_pdf(
+    request: Request, actor: Reader, session: Reading, village_code: str, month: str
+) -> Response:
+    """Hand out a village's statement on A4."""
+    found = _statement(request, session, actor, village_code, month)
+    head = Letterhead(found.village_name, watermark=services_of(request).watermark)
+    return _file(statement_pdf(found, head), _PDF, _name(found, "pdf"))
+
+
+@router.get("/villages/{village_code}/statements/{month}/xlsx")
+def statement_as_xlsx(
+    request: Request, actor: Reader, session: Reading, village_code: str, month: str
+) -> Response:
+    """Hand out a village's statement as a workbook."""
+    found = _statement(request, session, actor, village_code, month)
+    return _file(statement_xlsx(found, services_of(request).watermark), _XLSX, _name(found, "xlsx"))
+
+
+@router.get("/runs/{run_id}/notice/pdf")
+def notice_as_pdf(request: Request, actor: Reader, session: Reading, run_id: str) -> Response:
+    """Hand out the sheet for the board: the posted list, or a draft before it is posted."""
+    present = run(session, actor, run_id)
+    if present is None:
+        raise NotFoundError(run_id)
+    found = notice_of(session, actor, run_id)
+    notice, content = found or (None, notice_list(session, actor, run_id))
+    village = division_name(session, present.book)
+    head = Letterhead(
+        village,
+        link="" if notice is None else notice_address(request, notice),
+        watermark=services_of(request).watermark,
+    )
+    label = Period.parse(present.period).label
+    return _file(notice_pdf(content, notice, head), _PDF, f"{village}_{label}_公示表_V{present.version}.pdf")
+
+
+@router.get("/settlements/{month}/xlsx")
+def settlements_as_xlsx(request: Request, actor: Reader, session: Reading, month: str) -> Response:
+    """Hand out a month's reconciliation of the actor's stations."""
+    services = services_of(request)
+    if month not in month_choices(services.clock()):
+        raise NotFoundError(month)
+    names = {one.id: one.name for one in stations(session, actor)}
+    content = settlement_xlsx(
+        settlements(session, actor, month=month),
+        names,
+        discrepancies(session, actor, month=month),
+        services.watermark,
+    )
+    return _file(content, _XLSX, f"{Period.parse(month).label}_对账单.xlsx")
