@@ -25,13 +25,12 @@ from distribution.plans.allocation import allocate
 from distribution.plans.document import Plan, plan_hash
 from distribution.plans.tables import NoPlanPublishedError, plan_for
 from distribution.settlement.reads import (
+    billed_energy,
     costs,
     outstanding,
     receipts,
-    receivable_parts,
     remittances,
-    revisions,
-    settlements,
+    village_bills,
 )
 from distribution.types import Allocation, Component, Fund, JournalDraft, PayeeKind
 from registry.actors import Actor, Permission
@@ -140,9 +139,9 @@ def _before_run(session: Session, actor: Actor, place: tuple[str, str]) -> Villa
     """Say what must be there before a run can be computed, or None when all is."""
     village, month = place
     mine = {one.station_id for one in village_shares(session, actor, village, Period.parse(month).start)}
-    billed = {one.station_id for one in settlements(session, actor, month=month)}
-    names = [one.name for one in stations(session, actor) if one.id in mine - billed]
-    if names:
+    missing = mine - set(billed_energy(session, mine, month))
+    if missing:
+        names = [one.name for one in stations(session, actor) if one.id in missing]
         text = f"等待导入 {Period.parse(month).label}电费结算单：{'、'.join(names)}（县财务）"
         return VillageProgress(village, "", WAITING, text, "settlement")
     owed = sum(
@@ -268,20 +267,16 @@ def _by_fund(session: Session, actor: Actor, book: str, account: str) -> dict[Fu
 
 def _book_accruals(session: Session, actor: Actor, village: str, keys: frozenset[str], now: datetime) -> None:
     """Post the latest revision of each settlement of a village; an earlier revision is reversed."""
-    for one in settlements(session, actor):
-        key = f"accrual:{one.id}:{village}"
-        if key in keys:
+    for one in village_bills(session, village):
+        if f"accrual:{one.settlement_id}:{village}" in keys:
             continue
-        parts = {
-            component: amounts.get(village, 0)
-            for component, amounts in receivable_parts(session, one.id).items()
-        }
-        draft = bookings.accrual(village, (one.id, one.station_id, one.month), parts)
+        bill = (one.settlement_id, one.station_id, one.month)
+        draft = bookings.accrual(village, bill, dict(one.parts))
         if draft is None:
             continue
-        for earlier in revisions(session, actor, one.station_id, one.month):
-            entry = by_key(session, f"accrual:{earlier.id}:{village}")
-            if entry is not None and earlier.revision < one.revision:
+        for revision in range(1, one.revision):
+            entry = by_key(session, f"accrual:settlement:{one.station_id}:{one.month}:{revision}:{village}")
+            if entry is not None:
                 reverse(session, actor, entry, reason=f"结算单修订为第 {one.revision} 版", now=now)
         _post(session, actor, draft, now)
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from distribution.approval.runs import RunInput, sources_of, used_sources
 from distribution.approval.tables import RunRow
 from distribution.ledger.balances import balances
-from distribution.settlement.reads import costs, outstanding, receipts, settlements
+from distribution.settlement.reads import billed_energy, costs, outstanding, receipts
 from distribution.types import (
     ClassInput,
     CostItem,
@@ -31,7 +31,7 @@ from distribution.types import (
 )
 from registry.actors import Actor
 from registry.enrolment import RosterEntry, roster
-from registry.stations import shares, stations, village_shares
+from registry.stations import shares, station, village_shares
 from store.canonical import content_hash
 from store.periods import Period, local_date
 
@@ -114,11 +114,7 @@ def _stations(session: Session, actor: Actor, place: tuple[str, str]) -> tuple[S
     village, month = place
     first = Period.parse(month).start
     mine = {one.station_id for one in village_shares(session, actor, village, first)}
-    energy = {
-        one.station_id: one.exported_energy_wh
-        for one in settlements(session, actor, month=month)
-        if one.station_id in mine
-    }
+    energy = billed_energy(session, mine, month)
     return tuple(
         StationInput(
             one.id,
@@ -130,8 +126,8 @@ def _stations(session: Session, actor: Actor, place: tuple[str, str]) -> tuple[S
             energy.get(one.id),
             one.subsidy_list_status,
         )
-        for one in stations(session, actor)
-        if one.id in mine
+        for one in (station(session, actor, station_id) for station_id in sorted(mine))
+        if one is not None
     )
 
 

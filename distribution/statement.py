@@ -22,7 +22,7 @@ from distribution.money import uppercase
 from distribution.payout.payouts import Payout, payouts
 from distribution.plans.explanation import render_explanation, render_short
 from distribution.plans.tables import plan_version
-from distribution.settlement.reads import outstanding, receipts, settlements
+from distribution.settlement.reads import billed_energy, outstanding, receipts, settlements
 from distribution.types import Allocation, AllocationLine, Component, PayeeKind
 from registry.actors import Actor, Permission
 from registry.divisions import division_name
@@ -396,10 +396,8 @@ def _receivables(session: Session, actor: Actor, village: str, month: str) -> tu
 def _energy(session: Session, actor: Actor, village: str, month: str) -> int | None:
     """The exported energy [Wh] of the stations that the village has a part in, or None without a bill."""
     mine = {one.station_id for one in village_shares(session, actor, village, Period.parse(month).start)}
-    found = [
-        one.exported_energy_wh for one in settlements(session, actor, month=month) if one.station_id in mine
-    ]
-    return sum(found) if found else None
+    found = billed_energy(session, mine, month)
+    return sum(found.values()) if found else None
 
 
 def household_statement(

@@ -174,7 +174,7 @@ def notice_list(session: Session, actor: Actor, run_id: str) -> NoticeList:
         period=row.period,
         version=row.version,
         income=_income(allocation),
-        deductions=tuple((one.label, one.amount_fen) for one in allocation.deductions),
+        deductions=tuple((one.label, one.amount_fen) for one in allocation.deductions if one.amount_fen),
         carried_in_fen=allocation.carried_in_fen,
         distributable_fen=allocation.distributable_fen,
         purses=tuple((one.label, one.amount_fen) for one in allocation.purses),

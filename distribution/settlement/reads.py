@@ -5,7 +5,7 @@ remittances. A village sees a joint station's figures as its own part.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -70,6 +70,17 @@ class Remittance:
     bank_reference: str
 
 
+@dataclass(frozen=True, slots=True)
+class VillageBill:
+    """A village's part [fen] of a bill, by component."""
+
+    settlement_id: str
+    station_id: str
+    month: str
+    revision: int
+    parts: tuple[tuple[Component, int], ...]
+
+
 def effective_settlement(session: Session, station_id: str, month: str) -> SettlementRow | None:
     """Return the latest revision for a station and month, or None; unscoped, for the rooms' own use."""
     statement = select(SettlementRow).where(
@@ -100,6 +111,37 @@ def settlements(
         .where(station_in_area(actor))
     )
     return _settlements(session, statement, month, station_id)
+
+
+def billed_energy(session: Session, station_ids: Collection[str], month: str) -> dict[str, int]:
+    """Return the exported energy [Wh] of the stations that have a bill for a month; unscoped.
+
+    A later revision replaces the earlier one.
+    """
+    statement = select(SettlementRow.station_id, SettlementRow.exported_energy_wh).where(
+        SettlementRow.month == month, SettlementRow.station_id.in_(station_ids)
+    )
+    return {row[0]: row[1] for row in session.execute(statement.order_by(SettlementRow.revision))}
+
+
+def village_bills(session: Session, village_code: str) -> tuple[VillageBill, ...]:
+    """Return a village's part in the latest revision of each bill, by month and station; unscoped."""
+    statement = (
+        select(SettlementRow, ReceivableRow.component, ReceivableRow.amount_fen)
+        .join(ReceivableRow, ReceivableRow.settlement_id == SettlementRow.id)
+        .where(ReceivableRow.village_code == village_code)
+        .order_by(SettlementRow.month, SettlementRow.station_id, SettlementRow.revision)
+    )
+    parts: dict[tuple[str, str], tuple[SettlementRow, dict[Component, int]]] = {}
+    for row, component, amount in session.execute(statement):
+        held = parts.get((row.station_id, row.month))
+        if held is None or held[0].revision != row.revision:
+            held = parts[(row.station_id, row.month)] = (row, {})
+        held[1][Component(component)] = amount
+    return tuple(
+        VillageBill(row.id, row.station_id, row.month, row.revision, tuple(amounts.items()))
+        for row, amounts in parts.values()
+    )
 
 
 def revisions(session: Session, actor: Actor, station_id: str, month: str) -> tuple[Settlement, ...]:
