@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.demo.county import County
@@ -21,9 +21,15 @@ from api.demo.registration import played, register_attendance
 from distribution.plans.tables import publish
 from distribution.settlement.columns import load_layout
 from distribution.settlement.imports import import_statement
-from distribution.settlement.receipts import CostFact, import_receipts, record_cost
+from distribution.settlement.receipts import (
+    CostFact,
+    RemittanceFact,
+    import_receipts,
+    record_cost,
+    record_remittance,
+)
 from distribution.settlement.statements import read_statement
-from distribution.settlement.tables import CostRow
+from distribution.settlement.tables import CostRow, ReceiptRow, ReceiptShareRow
 from registry.actors import Actor
 from registry.enrolment import AttendanceRow
 from store.db import Database
@@ -96,6 +102,20 @@ def bring_papers(office: Office, month: Period, until: datetime) -> None:
             content = receipts_file(billed, local_date(now), with_subsidy=paid)
             source = (content, f"云泽县专户_{month}_到账明细.csv", load_layout("receipts"))
             _accept(import_receipts(session, office.actor("demo_cashier"), source, now).problems)
+            _pass_on(session, office, month, now + timedelta(hours=5))
+
+
+def _pass_on(session: Session, office: Office, month: Period, now: datetime) -> None:
+    """Pass on to every village what arrived for it with the month's bills."""
+    statement = (
+        select(ReceiptShareRow.village_code, func.sum(ReceiptShareRow.amount_fen))
+        .join(ReceiptRow, ReceiptRow.id == ReceiptShareRow.receipt_id)
+        .where(ReceiptRow.month == str(month))
+        .group_by(ReceiptShareRow.village_code)
+    )
+    for number, (village, amount_fen) in enumerate(session.execute(statement).all(), start=1):
+        fact = RemittanceFact(village, int(amount_fen), local_date(now), f"{month.end:%Y%m}{number:04d}Z")
+        record_remittance(session, office.actor("demo_cashier"), fact, now)
 
 
 def _accept(problems: tuple[Problem, ...]) -> None:

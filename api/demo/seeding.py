@@ -7,7 +7,7 @@ repeated: what is there already is left alone, so that a seeding that was interr
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from sqlalchemy import select
 from api.demo.county import FULL, County, CountySize, build_county
 from api.demo.history import Progress, load_history
 from api.demo.incidents import record_incidents
+from api.demo.money import play_months
+from api.demo.office import open_office
 from api.demo.people import People, build_people
 from api.demo.plant import Plant
 from api.demo.registration import (
@@ -25,10 +27,11 @@ from api.demo.registration import (
     register_played,
     register_visitors,
 )
+from monitoring.energy import refresh_daily_energy
 from registry.divisions import DivisionRow
 from registry.secrets import open_key_ring
 from store.db import Database
-from store.periods import local_date
+from store.periods import local_date, local_midnight
 from store.problem import Problem, ProblemsError
 from store.series import SeriesStore
 
@@ -114,7 +117,17 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
     plant = open_plant(data_dir, county)
     load_history(plant, series, now, progress)
     plant.save(data_dir / _FOLDER / _COUNTERS)
+    _days(database, series, now, progress)
+    office = open_office(database, data_dir, county, people, plant)
+    play_months(office, series, min(now, local_midnight(marker.anchor + timedelta(days=1))), progress)
     return logins
+
+
+def _days(database: Database, series: SeriesStore, now: datetime, progress: Progress) -> None:
+    progress("每日电量", 0, 1)
+    with database.transaction() as session:
+        refresh_daily_energy(session, series, now)
+    progress("每日电量", 1, 1)
 
 
 def _mark(database: Database, data_dir: Path, wanted: Marker) -> Marker:
