@@ -217,13 +217,7 @@ class _Draft:
     def head(self) -> None:
         if "id_number" not in self.values:
             return
-        statement = select(HouseholdMemberRow).where(
-            HouseholdMemberRow.household_id == self.id,
-            HouseholdMemberRow.is_head,
-            HouseholdMemberRow.valid_to.is_(None),
-            known(HouseholdMemberRow),
-        )
-        old = self.desk.session.scalar(statement)
+        old = None if self.row is None else self._present_head()
         new = self._new_head(old)
         if old is not None:
             before = len(self.changes)
@@ -231,6 +225,15 @@ class _Draft:
             if len(self.changes) == before:
                 return
         self._acts.append(lambda: self._put_head(old, new))
+
+    def _present_head(self) -> HouseholdMemberRow | None:
+        statement = select(HouseholdMemberRow).where(
+            HouseholdMemberRow.household_id == self.id,
+            HouseholdMemberRow.is_head,
+            HouseholdMemberRow.valid_to.is_(None),
+            known(HouseholdMemberRow),
+        )
+        return self.desk.session.scalar(statement)
 
     def _new_head(self, old: HouseholdMemberRow | None) -> NewMember:
         former_phone = "" if old is None else self.ring.decrypt("phone", old.phone_encrypted)
@@ -266,19 +269,22 @@ class _Draft:
 
     def classes(self) -> None:
         given = _classes_of(self.values)
-        statement = select(HouseholdClassRow.class_name).where(
-            HouseholdClassRow.household_id == self.id,
-            HouseholdClassRow.valid_to.is_(None),
-            known(HouseholdClassRow),
-        )
-        present = set(self.desk.session.scalars(statement))
+        present = self._present_classes() if given and self.row is not None else set()
         for name in given:
             if name not in present:
                 self._changed("户类别", "", name)
                 record = HouseholdClass(self.id, name, self.values.get("class_from", self._from))
                 self._acts.append(lambda record=record: self._put_class(record))
-        for name in sorted(present - set(given)) if given else ():
+        for name in sorted(present - set(given)):
             self.warnings.append(f"已登记的户类别“{name}”不在表中，没有取消")
+
+    def _present_classes(self) -> set[str]:
+        statement = select(HouseholdClassRow.class_name).where(
+            HouseholdClassRow.household_id == self.id,
+            HouseholdClassRow.valid_to.is_(None),
+            known(HouseholdClassRow),
+        )
+        return set(self.desk.session.scalars(statement))
 
     def _put_class(self, record: HouseholdClass) -> tuple[Step, ...]:
         made = add_class(self.desk.session, self.desk.actor, record, self.desk.now)
@@ -295,7 +301,7 @@ class _Draft:
             PayeeAccountRow.valid_to.is_(None),
             known(PayeeAccountRow),
         )
-        old = self.desk.session.scalar(statement)
+        old = None if self.row is None else self.desk.session.scalar(statement)
         if old is not None:
             if old.account_hash != self.ring.lookup_hash("account", number):
                 self.warnings.append(

@@ -99,6 +99,12 @@ class IntakeList(Protocol):
 
 def village_problem(desk: Desk, code: str) -> Problem | None:
     """Return what is wrong with a village code: unknown, not a village, or outside the actor's area."""
+    if code not in desk.villages:
+        desk.villages[code] = _village_problem(desk, code)
+    return desk.villages[code]
+
+
+def _village_problem(desk: Desk, code: str) -> Problem | None:
     if not desk.actor.covers(code):
         return Problem("village_code", f"{code} 不在您的辖区内", "删去这一行，或请上级导入")
     statement = select(DivisionRow.level).where(DivisionRow.code == code, DivisionRow.valid_to.is_(None))

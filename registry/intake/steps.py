@@ -6,7 +6,7 @@ step keeps ids and former columns (ciphertexts as they are), so that undoing nee
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -39,11 +39,12 @@ _LATER = "之后又有人改过或用到它，不能整批撤销；请在页面�
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Who takes in which moment, in which transaction."""
+    """Who takes in which moment, in which transaction; `villages` remembers codes that were judged."""
 
     session: Session
     actor: Actor
     now: datetime
+    villages: dict[str, Problem | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
