@@ -7,6 +7,7 @@ still runs. Every figure comes from cumulative counters; the judgement of counte
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
@@ -176,12 +177,7 @@ def present_energy(
     yesterday = local_midnight(local_date(now) - timedelta(days=1))
     boundaries = [yesterday, now - timedelta(days=1), midnight]
     table = series.boundary_readings(ids, COUNTERS[DeviceKind.INVERTER], boundaries)
-    before = {
-        (row["device_id"], row["boundary"]): row["before_value"]
-        if row["before_value"] is not None
-        else row["after_value"]
-        for row in table.to_pylist()
-    }
+    before = {(row["device_id"], row["boundary"]): _nearest_value(row) for row in table.to_pylist()}
     latest = series.latest(ids)
     result = {}
     for device in listed:
@@ -193,6 +189,17 @@ def present_energy(
             _difference(start, then, now - midnight, device.rated_power_w),
         )
     return result
+
+
+def _nearest_value(row: Mapping[str, Any]) -> int | None:
+    """Return the counter at the reading that lies nearest to a boundary, None when there is none."""
+    if row["before_time"] is None or row["after_time"] is None:
+        value = row["after_value"] if row["before_time"] is None else row["before_value"]
+    elif row["after_time"] - row["boundary"] <= row["boundary"] - row["before_time"]:
+        value = row["after_value"]
+    else:
+        value = row["before_value"]
+    return None if value is None else int(value)
 
 
 def _difference(first: int | None, last: float | None, span: timedelta, rated_power_w: int) -> int | None:

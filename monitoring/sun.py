@@ -39,8 +39,10 @@ def _elevation(latitude: Floats, longitude: Floats, epochs_s: Floats) -> Floats:
     years = (days.astype("datetime64[D]").astype("datetime64[Y]")).astype("datetime64[D]").astype(np.int64)
     day_of_year = days - years + 1
     hours = (epochs_s - days * 86_400) / 3600
-    declination = solarposition.declination_spencer71(day_of_year)
-    equation_minutes = solarposition.equation_of_time_spencer71(day_of_year)
+    # The formulas take a day's number; with the hour in it the declination does not jump at midnight.
+    moment = day_of_year + hours / 24 - 0.5
+    declination = solarposition.declination_spencer71(moment)
+    equation_minutes = solarposition.equation_of_time_spencer71(moment)
     hour_angle = np.radians(15 * (hours - 12) + longitude + equation_minutes / 4)
     zenith = solarposition.solar_zenith_analytical(np.radians(latitude), hour_angle, declination)
     return np.asarray(90 - np.degrees(zenith), dtype=np.float64)
