@@ -29,6 +29,8 @@ def decode(
     as_json: JsonOption = False,
 ) -> None:
     """按设备档案解出寄存器转储里的每个量。"""
+    from collector.decode import decode_file
+
     with refusing():
         points = decode_file(profile, dump).points
         rows = [
