@@ -21,9 +21,11 @@ MODBUS_SERIAL = "modbus-serial"
 MODBUS_DIAL_IN = "modbus-dial-in"
 MODBUS_DIAL_IN_TCP = "modbus-dial-in-tcp"
 DLT645_TCP = "dlt645-tcp"
+DLT645_SERIAL = "dlt645-serial"
 MQTT = "mqtt"
 DIAL_IN_TRANSPORTS = frozenset({MODBUS_DIAL_IN, MODBUS_DIAL_IN_TCP})
-POLLED_TRANSPORTS = DIAL_IN_TRANSPORTS | {MODBUS_TCP, MODBUS_RTU_TCP, MODBUS_SERIAL, DLT645_TCP}
+DLT645_TRANSPORTS = frozenset({DLT645_TCP, DLT645_SERIAL})
+POLLED_TRANSPORTS = DIAL_IN_TRANSPORTS | {MODBUS_TCP, MODBUS_RTU_TCP, MODBUS_SERIAL} | DLT645_TRANSPORTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,13 @@ class DeviceLink:
     """How one device is reached.
 
     `transport` is one of the constants of this module. For polled devices `host`, `port` and `unit_id`
-    say where and `profile` names the device profile (for DL/T 645 `serial` is the meter's address); for a
-    serial line `host` is the path of the port; for a dial-in DTU `host` is its registration packet (text,
-    or `hex:…`), with RTU frames or, for `modbus-dial-in-tcp`, Modbus TCP frames inside. For MQTT `topic`
-    is the filter of the device's messages, `profile` names the payload mapping and `serial` the name by
-    which a payload with several devices calls it. `cycle_seconds` is the poll cycle [s], `rated_power_w`
-    the AC rated power [W] or 0, `division_code` the village.
+    say where and `profile` names the device profile (for DL/T 645 `serial` is the meter's address). For a
+    serial line `host` is the path of the port with its settings (`/dev/ttyS0?baud=2400&parity=E`); for a
+    dial-in DTU `host` is its registration packet (text, or `hex:…`), with RTU frames or, for
+    `modbus-dial-in-tcp`, Modbus TCP frames inside. For MQTT `topic` is the filter of the device's messages,
+    `profile` names the payload mapping and `serial` the name by which a payload with several devices calls
+    it. `cycle_seconds` is the poll cycle [s], `rated_power_w` the AC rated power [W] or 0, `division_code`
+    the village.
     """
 
     device_id: str

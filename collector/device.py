@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from collector.connections import DeviceLink
-from collector.modbus import ModbusClient, Ok, Permanent, Result, Retryable
+from collector.modbus import LineClient, ModbusClient, Ok, Permanent, Result, Retryable
 from collector.profile import CYCLE, ONCE, Block, Decoded, Field, Profile, decode, plan_blocks
 from collector.profile.blocks import cover, fields_in
 from collector.profile.discovery import discover
@@ -114,12 +114,14 @@ class PolledDevice:
         self.failures = 0
         self.not_before = 0.0
 
-    async def read(self, client: ModbusClient, now: float) -> Outcome:
+    async def read(self, client: LineClient, now: float) -> Outcome:
         """Poll the device once: its blocks, and from time to time its identity.
 
         `now` is the monotonic clock [s]. A block that is refused for an address is split once and the
         refusal remembered. The poll ends at the first silence or broken frame.
         """
+        if not isinstance(client, ModbusClient):
+            return Outcome(failure=Failure("forbidden", "这条线路不是 Modbus 线路"))
         failure = await self._bind(client)
         if failure is not None:
             return Outcome(failure=failure)

@@ -10,7 +10,7 @@ import logging
 import struct
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.framer import FramerRTU, FramerSocket
@@ -224,6 +224,24 @@ class Line:
     baudrate: int = 9600
     parity: str = "N"
     timeout: float = 3.0
+
+
+class LineClient(Protocol):
+    """What the poller needs of a client of any protocol."""
+
+    line: Line
+    requests: int
+    bytes_exchanged: int
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open as far as we know."""
+
+    async def connect(self) -> bool:
+        """Open the connection; tells whether it stands."""
+
+    def close(self) -> None:
+        """Close the connection; it can be opened again."""
 
 
 class _Manager(TransactionManager):

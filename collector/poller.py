@@ -10,9 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from urllib.parse import parse_qsl
 
 from collector.connections import (
     DIAL_IN_TRANSPORTS,
+    DLT645_SERIAL,
+    DLT645_TRANSPORTS,
     MODBUS_DIAL_IN,
     MODBUS_RTU_TCP,
     MODBUS_SERIAL,
@@ -23,7 +26,8 @@ from collector.connections import (
 )
 from collector.device import Failure, Outcome, PolledDevice, phase_of
 from collector.dialin import DialInClient, DialInListener
-from collector.modbus import Line, ModbusClient
+from collector.meterline import MeterClient, PolledMeter
+from collector.modbus import Line, LineClient, ModbusClient
 from collector.networks import address_problem
 from collector.notices import Throttle
 from collector.profile import load_profile
@@ -54,30 +58,42 @@ class Surroundings:
     dial_in: DialInListener | None = None
 
 
+def line_of(link: DeviceLink, timeout: float) -> Line:
+    """Return the line of a link; a serial port may carry its settings: `/dev/ttyS0?baud=2400&parity=E`."""
+    path, _, query = link.host.partition("?")
+    options = dict(parse_qsl(query))
+    meter = link.transport in DLT645_TRANSPORTS
+    return Line(
+        host=path,
+        port=link.port,
+        rtu=link.transport in {MODBUS_RTU_TCP, MODBUS_DIAL_IN},
+        serial=link.transport in {MODBUS_SERIAL, DLT645_SERIAL},
+        baudrate=int(options.get("baud", "2400" if meter else "9600")),
+        parity=options.get("parity", "E" if meter else "N"),
+        timeout=timeout,
+    )
+
+
 class LinePoller:
     """Polls the devices of one line one after another, each in its own second of its cycle."""
 
     def __init__(self, devices: Sequence[PolledDevice], around: Surroundings) -> None:
         self._around = around
         self._devices = list(devices)
-        self._client = self._make_client()
+        self._client: LineClient = self._make_client()
         self._connect_failures = 0
         self._connect_not_before = 0.0
         self._changed = asyncio.Event()
         for device in self._devices:
             device.due = self._first_due(device)
 
-    def _make_client(self) -> ModbusClient:
+    def _make_client(self) -> LineClient:
         link, rules = self._devices[0].link, self._devices[0].profile.rules
         timeout = self._around.settings.request_timeout_seconds or rules.timeout_s
-        line = Line(
-            host=link.host,
-            port=link.port,
-            rtu=link.transport in {MODBUS_RTU_TCP, MODBUS_DIAL_IN},
-            serial=link.transport == MODBUS_SERIAL,
-            timeout=timeout,
-        )
+        line = line_of(link, timeout)
         gap = max(device.profile.rules.request_gap_s for device in self._devices)
+        if link.transport in DLT645_TRANSPORTS:
+            return MeterClient(line, gap)
         if link.transport not in DIAL_IN_TRANSPORTS:
             return ModbusClient(line, gap)
         if self._around.dial_in is None:
@@ -363,7 +379,12 @@ class Poller:
             except ProblemsError as error:
                 self._misconfigured(link, str(error))
                 continue
-            lines.setdefault(link.endpoint, []).append(PolledDevice(link, profile))
+            meter = link.transport in DLT645_TRANSPORTS
+            if meter != (profile.protocol == "dlt645"):
+                self._misconfigured(link, f"档案 {link.profile} 与接入方式 {link.transport} 不符")
+                continue
+            device = PolledMeter(link, profile) if meter else PolledDevice(link, profile)
+            lines.setdefault(link.endpoint, []).append(device)
         return lines
 
     def _misconfigured(self, link: DeviceLink, problem: str) -> None:
