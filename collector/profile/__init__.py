@@ -5,6 +5,7 @@ no clock and knows no database. Facts of a family stand in `collector/profiles/`
 """
 
 from collector.profile.blocks import CYCLE, EVERYTHING, ONCE, fields_in, plan_blocks
+from collector.profile.catalogue import catalogue_markdown
 from collector.profile.decoding import decode
 from collector.profile.discovery import Discovery, ModelPlace, bind, discover
 from collector.profile.document import profile_json_schema
@@ -56,6 +57,7 @@ __all__ = [
     "StateCode",
     "Words",
     "bind",
+    "catalogue_markdown",
     "check_profiles",
     "decode",
     "decode_dump",

@@ -18,6 +18,7 @@ from collector.profile import (
     ModelPlace,
     Ratios,
     bind,
+    catalogue_markdown,
     check_profiles,
     decode,
     list_profiles,
@@ -31,6 +32,7 @@ from store.problem import ProblemsError
 from store.samples import QUANTITIES, DeviceState
 
 FOLDER = Path(__file__).parents[2] / "collector" / "profiles"
+DOCS = Path(__file__).parents[2] / "docs"
 MODBUS = [name for name in list_profiles() if load_profile(name).protocol == "modbus"]
 HEAD = (
     'schema = "sunledger-device-profile/1"\nvendor = "x"\nvendor_zh = "x"\nkind = "inverter"\n'
@@ -112,6 +114,19 @@ def test_identity_is_read_once_not_every_cycle():
     serial = profile.field_named("serial")
     assert any(b.address <= serial.address < b.address + b.count for b in plan_blocks(profile, ONCE))
     assert not any(b.address <= serial.address < b.address + b.count for b in plan_blocks(profile))
+
+
+def test_the_table_of_devices_is_what_the_profiles_say():
+    assert (DOCS / "devices.md").read_text(encoding="utf-8") == catalogue_markdown()
+
+
+def test_the_example_of_the_guide_is_a_valid_profile():
+    guide = (DOCS / "profile-format.md").read_text(encoding="utf-8")
+    example = parse_profile("example", guide.split("```toml")[1].split("```")[0])
+    decoded = decode(example, {(4, 1019): 0, (4, 1020): 12_345, (4, 1049): 1, (4, 1050): 1})
+    assert decoded.values["generated_energy_wh"] == 1_234_500
+    assert decoded.state is DeviceState.RUNNING
+    assert [alarm.code for alarm in decoded.alarms] == ["E01"]
 
 
 # What is refused
