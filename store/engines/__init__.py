@@ -10,7 +10,7 @@ from store.series import SeriesStore
 
 
 def open_engine(url: str) -> SeriesStore:
-    """Open the engine that `url` names: `duckdb:///FILE`.
+    """Open the engine that `url` names: `duckdb:///FILE` or `victoriametrics://HOST:PORT`.
 
     Raises ProblemsError for an unknown scheme or a store that cannot be opened.
     """
@@ -19,6 +19,16 @@ def open_engine(url: str) -> SeriesStore:
         from store.engines.duckdb import open_duckdb
 
         return open_duckdb(url)
+    if scheme in {"victoriametrics", "victoriametrics+https"}:
+        from store.engines.victoriametrics import open_victoriametrics
+
+        return open_victoriametrics(url)
     raise ProblemsError(
-        [Problem("SUNLEDGER_SERIES_URL", f"“{url}” 不是时序库地址", "写成 duckdb:///文件路径")]
+        [
+            Problem(
+                "SUNLEDGER_SERIES_URL",
+                f"“{url}” 不是时序库地址",
+                "写成 duckdb:///文件路径 或 victoriametrics://主机:8428",
+            )
+        ]
     )

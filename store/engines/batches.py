@@ -5,7 +5,7 @@ no engine. A key is (device, time); the first value of a quantity stays, a quant
 lacks is taken from the second, and a different counter is a conflict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -167,6 +167,25 @@ BOUNDARY_SCHEMA = pa.schema(
         pa.field("after_value", pa.int64()),
     ]
 )
+
+Nearest = Mapping[str, tuple[datetime, int]]
+"""Time and value of a reading per device."""
+
+
+def boundary_table(
+    device_ids: Sequence[str], boundaries: Sequence[datetime], nearest: Sequence[tuple[Nearest, Nearest]]
+) -> pa.Table:
+    """Return the readings before and after each boundary as one table of BOUNDARY_SCHEMA."""
+    absent = (None, None)
+    rows = [
+        (device_id, boundary, *before.get(device_id, absent), *after.get(device_id, absent))
+        for boundary, (before, after) in zip(boundaries, nearest, strict=True)
+        for device_id in device_ids
+    ]
+    columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in BOUNDARY_SCHEMA]
+    arrays = [pa.array(cells, field.type) for cells, field in zip(columns, BOUNDARY_SCHEMA, strict=True)]
+    return pa.table(arrays, schema=BOUNDARY_SCHEMA)
+
 
 COVERAGE_SCHEMA = pa.schema(
     [

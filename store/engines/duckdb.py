@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from store.engines.batches import (
-    BOUNDARY_SCHEMA,
     COVERAGE_SCHEMA,
     Integers,
+    boundary_table,
     downsample_schema,
     expected_steps,
     instant,
@@ -361,19 +361,14 @@ class DuckDBStore:
     ) -> pa.Table:
         """Return the readings around each boundary; see the contract."""
         QUANTITIES[quantity]
-        absent = (None, None)
-        rows: list[tuple[Any, ...]] = []
-        for boundary in boundaries:
-            before = {} if side == "after" else self._nearest(device_ids, quantity, boundary, before=True)
-            after = {} if side == "before" else self._nearest(device_ids, quantity, boundary, before=False)
-            for device_id in device_ids:
-                nearest = (*before.get(device_id, absent), *after.get(device_id, absent))
-                rows.append((device_id, boundary, *nearest))
-        columns: list[Any] = list(zip(*rows, strict=True)) if rows else [[] for _ in BOUNDARY_SCHEMA]
-        return pa.table(
-            [pa.array(c, f.type) for c, f in zip(columns, BOUNDARY_SCHEMA, strict=True)],
-            schema=BOUNDARY_SCHEMA,
-        )
+        nearest = [
+            (
+                {} if side == "after" else self._nearest(device_ids, quantity, boundary, before=True),
+                {} if side == "before" else self._nearest(device_ids, quantity, boundary, before=False),
+            )
+            for boundary in boundaries
+        ]
+        return boundary_table(device_ids, boundaries, nearest)
 
     def _nearest(
         self, device_ids: Sequence[str], quantity: str, boundary: datetime, *, before: bool

@@ -4,9 +4,13 @@ A new engine adds one `Engine` to ENGINES. The reference below is written apart 
 no code with them.
 """
 
-import tempfile
+import itertools
+import shutil
+import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,47 +18,86 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
+from store.problem import ProblemsError
 from store.samples import Sample, samples_to_table
 from store.series import SeriesStore, open_series
 
-START = datetime(2026, 9, 28, 16, 0, tzinfo=UTC)
+# In the past: a server may refuse samples from the future.
+START = datetime(2025, 9, 28, 16, 0, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
 COUNTER = "generated_energy_wh"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How the suite gets a store. `durable` says that closing and opening again gives the same store."""
+    """How the suite gets an empty store: `serve` starts what is needed once and gives a maker of addresses.
+
+    `deletes` says whether the engine deletes by time itself, or leaves that to its server's retention.
+    """
 
     name: str
-    address: Callable[[Path], str]
-    server: Callable[[Path], object] | None = None
-    keeps_first: bool = True
-
-
-ENGINES = [Engine("duckdb", lambda folder: f"duckdb:///{folder / 'series.duckdb'}?memory_limit=200MB")]
+    serve: Callable[[Path], AbstractContextManager[Callable[[], str]]]
+    deletes: bool = True
 
 
 @contextmanager
-def opened(engine: Engine, folder: Path) -> Iterator[SeriesStore]:
-    store = open_series(engine.address(folder))
-    try:
-        yield store
-    finally:
-        store.close()
+def embedded(folder: Path) -> Iterator[Callable[[], str]]:
+    numbers = itertools.count()
+    yield lambda: f"duckdb:///{folder / f'{next(numbers)}.duckdb'}?memory_limit=200MB"
 
 
-@pytest.fixture(params=ENGINES, ids=lambda engine: engine.name)
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def victoria_metrics(folder: Path) -> Iterator[Callable[[], str]]:
+    """A real server of its own; every store gets series names of its own in it."""
+    program = shutil.which("victoria-metrics")
+    assert program, "VictoriaMetrics is missing: apt-get install victoria-metrics"
+    port = free_port()
+    command = [program, "-storageDataPath", str(folder / "data"), "-httpListenAddr", f"127.0.0.1:{port}"]
+    command += ["-retentionPeriod", "100y", "-dedup.minScrapeInterval", "1ms"]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        for _ in range(600):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        numbers = itertools.count()
+        yield lambda: f"victoriametrics://127.0.0.1:{port}?measurement=m{next(numbers)}"
+        process.terminate()
+
+
+ENGINES = [Engine("duckdb", embedded), Engine("victoriametrics", victoria_metrics, deletes=False)]
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda engine: engine.name)
 def engine(request) -> Engine:
     return request.param
 
 
+@pytest.fixture(scope="module")
+def new_address(engine: Engine, tmp_path_factory) -> Iterator[Callable[[], str]]:
+    with engine.serve(tmp_path_factory.mktemp(engine.name)) as maker:
+        yield maker
+
+
 @pytest.fixture
-def store(engine: Engine, tmp_path: Path) -> Iterator[SeriesStore]:
-    with opened(engine, tmp_path) as store:
-        yield store
+def store(new_address: Callable[[], str]) -> Iterator[SeriesStore]:
+    opened = open_series(new_address())
+    yield opened
+    opened.close()
 
 
 def at(quarters: int) -> datetime:
@@ -189,7 +232,23 @@ def test_coverage_counts_steps_not_samples(store):
     ]
 
 
-def test_retention_deletes_only_what_is_older(store):
+def test_an_engine_that_cannot_delete_by_time_says_what_does(engine, store):
+    if not engine.deletes:
+        with pytest.raises(ProblemsError, match="retentionPeriod"):
+            store.delete_before(at(0))
+
+
+@pytest.fixture
+def deleting(engine, tmp_path) -> Iterator[SeriesStore]:
+    """The engine at hand where it deletes by time, else the embedded one."""
+    with (engine if engine.deletes else ENGINES[0]).serve(tmp_path) as maker:
+        opened = open_series(maker())
+        yield opened
+        opened.close()
+
+
+def test_retention_deletes_only_what_is_older(deleting):
+    store = deleting
     write(store, *(sample("a", n, state=1) for n in range(0, 6000, 100)))
     assert store.delete_before(at(3500)) == 35
     statistics = store.statistics()
@@ -197,7 +256,8 @@ def test_retention_deletes_only_what_is_older(store):
     assert store.delete_before(at(3500)) == 0
 
 
-def test_a_device_whose_samples_were_all_deleted_can_come_back(store):
+def test_a_device_whose_samples_were_all_deleted_can_come_back(deleting):
+    store = deleting
     write(store, sample("a", 0, state=1))
     store.delete_before(at(1))
     assert dict(store.latest()) == {}
@@ -276,14 +336,14 @@ class StoreModel(RuleBasedStateMachine):
     """Whatever is done in whatever order, the engine answers as the dictionary does."""
 
     engine: Engine
+    new_address: Callable[[], str]
 
     @initialize()
     def begin(self) -> None:
-        self.stack = ExitStack()
-        self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.reference = Reference()
         self.written: list[list[Sample]] = []
-        self.store = open_series(self.engine.address(self.folder))
+        self.address = type(self).new_address()
+        self.store = open_series(self.address)
 
     @rule(samples=st.lists(GIVEN, min_size=1, max_size=30))
     def write_samples(self, samples: list[Sample]) -> None:
@@ -332,19 +392,18 @@ class StoreModel(RuleBasedStateMachine):
         table = self.store.downsample(DEVICES, interval, step, methods)
         buckets: dict[tuple[str, datetime], list[Mapping[str, float | int]]] = {}
         for device in DEVICES:
-            for time, values in self.reference.of(device):
-                if interval[0] <= time < interval[1]:
+            for moment, values in self.reference.of(device):
+                if interval[0] <= moment < interval[1]:
                     midnight = START - timedelta(days=400)
-                    buckets.setdefault((device, midnight + (time - midnight) // step * step), []).append(
-                        values
-                    )
+                    begin = midnight + (moment - midnight) // step * step
+                    buckets.setdefault((device, begin), []).append(values)
         expected = []
-        for (device, time), rows in buckets.items():
+        for (device, begin), rows in buckets.items():
             power = [row["active_power_w"] for row in rows if "active_power_w" in row]
             counters = [row[COUNTER] for row in rows if COUNTER in row] or [None]
             states = [row["state"] for row in rows if "state" in row] or [None]
             mean = pytest.approx(sum(power) / len(power)) if power else None
-            expected.append((device, time, mean, counters[-1], states[0]))
+            expected.append((device, begin, mean, counters[-1], states[0]))
         assert [tuple(row.values()) for row in table.to_pylist()] == expected
 
     @rule(low=QUARTERS, length=st.integers(1, 400))
@@ -357,6 +416,7 @@ class StoreModel(RuleBasedStateMachine):
             expected.append((device, len({(t - at(low)) // step for t in inside}), (length + 3) // 4))
         assert [tuple(row.values()) for row in table.to_pylist()] == expected
 
+    @precondition(lambda self: self.engine.deletes)
     @rule(limit=QUARTERS)
     def delete(self, limit: int) -> None:
         gone = [key for key in self.reference.rows if key[1] < at(limit)]
@@ -367,7 +427,7 @@ class StoreModel(RuleBasedStateMachine):
     @rule()
     def open_again(self) -> None:
         self.store.close()
-        self.store = open_series(self.engine.address(self.folder))
+        self.store = open_series(self.address)
 
     @invariant()
     def latest_and_size_agree(self) -> None:
@@ -384,18 +444,14 @@ class StoreModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
-        self.stack.close()
 
 
-@pytest.mark.parametrize("chosen", ENGINES, ids=lambda engine: engine.name)
-def test_the_engine_behaves_as_a_dictionary_would(chosen):
-    class Model(StoreModel):
-        engine = chosen
-
+def test_the_engine_behaves_as_a_dictionary_would(engine, new_address):
+    model = type("Model", (StoreModel,), {"engine": engine, "new_address": staticmethod(new_address)})
     run_state_machine_as_test(
-        Model,
+        model,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=15,
             deadline=None,
             # A failing sequence is shown as it was found: shrinking real files takes minutes.
