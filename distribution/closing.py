@@ -17,7 +17,7 @@ from distribution.approval.runs import Change, Run, RunDraft, allocation_of, com
 from distribution.approval.states import BOOKED, STATE_NAMES, RunState, is_approved
 from distribution.approval.votes import route_of, waiting_gate
 from distribution.ledger.balances import balances, period_state, set_period
-from distribution.ledger.journal import by_key, journals, open_book, post, posted_keys, reverse
+from distribution.ledger.journal import by_key, journals, open_book, post, posted_keys, reversal_of, reverse
 from distribution.money import yuan
 from distribution.payout.payouts import PayoutDraft, create_payouts, payouts
 from distribution.plan_inputs import gather
@@ -276,7 +276,7 @@ def _book_accruals(session: Session, actor: Actor, village: str, keys: frozenset
             continue
         for revision in range(1, one.revision):
             entry = by_key(session, f"accrual:settlement:{one.station_id}:{one.month}:{revision}:{village}")
-            if entry is not None:
+            if entry is not None and reversal_of(session, entry) is None:
                 reverse(session, actor, entry, reason=f"结算单修订为第 {one.revision} 版", now=now)
         _post(session, actor, draft, now)
 

@@ -1,0 +1,269 @@
+"""Whether everything that was decided, booked and paid is still as it was, offline and from the rows alone.
+
+Owns the check that joins the rooms: books against printed heads, runs against their hashes, notices,
+votes, payouts, batches and bills. It repairs nothing; each problem names the first record that is wrong.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from distribution.approval.frozen import thaw
+from distribution.approval.notices import printed_heads
+from distribution.approval.runs import RunDraft, run_content_hash
+from distribution.approval.tables import (
+    AllocationLineRow,
+    LineExplanationRow,
+    PublicNoticeRow,
+    RunEventRow,
+    RunRow,
+    VoteRow,
+)
+from distribution.ledger.balances import verify_books
+from distribution.ledger.journal import Head
+from distribution.ledger.tables import JournalRow, PostingRow
+from distribution.money import yuan
+from distribution.payout.tables import AttemptEventRow, BankBatchRow, PayoutAttemptRow, PayoutRow
+from distribution.settlement.tables import (
+    ReceiptRow,
+    ReceiptShareRow,
+    ReceivableRow,
+    SettlementLineRow,
+    SettlementRow,
+)
+from distribution.types import Allocation, PayeeKind, PlanInput, SettlementLine
+from store.canonical import content_hash
+from store.problem import Problem
+
+_MEND = "请从备份恢复并报告审计"
+_BOOKED = ("posted", "batched", "settled", "closed")
+
+
+def verify(session: Session) -> list[Problem]:
+    """Return everything that does not fit; empty when runs, books, notices, payouts and bills are whole."""
+    heads = {
+        book: [Head(seq, digest) for seq, digest in ends] for book, ends in printed_heads(session).items()
+    }
+    return [
+        *verify_books(session, heads),
+        *_bills(session),
+        *_receipts(session),
+        *_runs(session),
+        *_notices(session),
+        *_booked(session),
+        *_payouts(session),
+        *_batches(session),
+        *_where_the_money_is(session),
+    ]
+
+
+def _bills(session: Session) -> Iterator[Problem]:
+    lines: dict[str, list[SettlementLine]] = defaultdict(list)
+    order = (SettlementLineRow.settlement_id, SettlementLineRow.line_no)
+    for row in session.scalars(select(SettlementLineRow).order_by(*order)):
+        lines[row.settlement_id].append(_settlement_line(row))
+    parts: dict[tuple[str, str], int] = defaultdict(int)
+    for part in session.scalars(select(ReceivableRow)):
+        parts[(part.settlement_id, part.component)] += part.amount_fen
+    for bill in session.scalars(select(SettlementRow).order_by(SettlementRow.id)):
+        if content_hash([bill.station_id, bill.month, tuple(lines[bill.id])]) != bill.content_hash:
+            yield Problem(f"结算单 {bill.id}", "内容与指纹不一致", _MEND)
+        for component in ("electricity", "subsidy", "local_subsidy"):
+            if parts[(bill.id, component)] != getattr(bill, f"{component}_fen"):
+                yield Problem(f"结算单 {bill.id}", "各村应收之和与结算金额不等", _MEND)
+
+
+def _settlement_line(row: SettlementLineRow) -> SettlementLine:
+    return SettlementLine(
+        row.account_number,
+        row.meter_number,
+        row.meter_multiplier,
+        Decimal(row.previous_reading),
+        Decimal(row.current_reading),
+        row.exported_energy_wh,
+        Decimal(row.electricity_price),
+        row.electricity_fen,
+        Decimal(row.subsidy_price),
+        row.subsidy_fen,
+        row.local_subsidy_fen,
+        row.tax_fen,
+        row.adjustment_fen,
+        row.tariff_window,
+    )
+
+
+def _receipts(session: Session) -> Iterator[Problem]:
+    total = func.coalesce(func.sum(ReceiptShareRow.amount_fen), 0)
+    statement = (
+        select(ReceiptRow.id)
+        .outerjoin(ReceiptShareRow, ReceiptShareRow.receipt_id == ReceiptRow.id)
+        .group_by(ReceiptRow.id, ReceiptRow.amount_fen)
+        .having(total != ReceiptRow.amount_fen)
+    )
+    for receipt_id in session.scalars(statement):
+        yield Problem(f"到账 {receipt_id}", "各村份额之和与到账金额不等", _MEND)
+
+
+def _runs(session: Session) -> Iterator[Problem]:
+    last: dict[str, str] = {}
+    makers: dict[str, str] = {}
+    order = (RunEventRow.run_id, RunEventRow.seq)
+    for event in session.scalars(select(RunEventRow).order_by(*order)):
+        last[event.run_id] = event.state
+        makers.setdefault(event.run_id, event.changed_by)
+    for row in session.scalars(select(RunRow).order_by(RunRow.id).execution_options(yield_per=200)):
+        where = f"分配批次 {row.id}"
+        result, inputs = thaw(row.content, Allocation), thaw(row.inputs, PlanInput)
+        draft = RunDraft(row.book, row.period, row.kind, row.plan_hash, inputs, result)
+        if run_content_hash(draft) != row.content_hash or content_hash(inputs) != row.input_hash:
+            yield Problem(where, "内容与指纹不一致", _MEND)
+        if last.get(row.id) != row.state or makers.get(row.id) != row.made_by:
+            yield Problem(where, "状态或测算人与经过记录不一致", _MEND)
+        if sum(line.amount_fen for line in result.lines) != row.amount_fen:
+            yield Problem(where, "合计与明细不等", _MEND)
+        yield from _lines(session, row.id, result)
+        yield from _votes(session, row)
+
+
+def _lines(session: Session, run_id: str, result: Allocation) -> Iterator[Problem]:
+    expected = {
+        (line.line_no, line.purse, line.payee_kind.value, line.payee_id, line.amount_fen, str(line.weight))
+        for line in result.lines
+    }
+    table = AllocationLineRow
+    columns = (
+        table.line_no,
+        table.purse,
+        table.payee_kind,
+        table.payee_id,
+        table.amount_fen,
+        table.weight,
+    )
+    found = {tuple(row) for row in session.execute(select(*columns).where(table.run_id == run_id))}
+    for line in sorted(expected ^ found)[:1]:
+        yield Problem(f"分配批次 {run_id} 第 {line[0]} 行", "与冻结的分配结果不一致", _MEND)
+    steps = {
+        (line.line_no, number, step.label, step.formula, str(step.exact), step.amount_fen, step.clause)
+        for line in result.lines
+        for number, step in enumerate(line.explanation, start=1)
+    }
+    way = LineExplanationRow
+    kept = (way.line_no, way.step_no, way.label, way.formula, way.exact, way.amount_fen, way.clause)
+    rows = {tuple(row) for row in session.execute(select(*kept).where(way.run_id == run_id))}
+    for one in sorted(steps ^ rows)[:1]:
+        yield Problem(f"分配批次 {run_id} 第 {one[0]} 行第 {one[1]} 步", "计算说明与冻结的结果不一致", _MEND)
+
+
+def _votes(session: Session, run: RunRow) -> Iterator[Problem]:
+    for vote in session.scalars(select(VoteRow).where(VoteRow.run_id == run.id)):
+        if vote.content_hash != run.content_hash or vote.voter_id == run.made_by:
+            yield Problem(f"分配批次 {run.id} {vote.voter_name} 的表决", "不是对这份内容的有效表决", _MEND)
+
+
+def _notices(session: Session) -> Iterator[Problem]:
+    statement = select(PublicNoticeRow, RunRow.content_hash).join(RunRow, RunRow.id == PublicNoticeRow.run_id)
+    for notice, digest in session.execute(statement.order_by(PublicNoticeRow.id)):
+        listed = hashlib.sha256(notice.list_json.encode()).hexdigest()
+        if listed != notice.list_hash or notice.content_hash != digest:
+            yield Problem(f"公示 {notice.number}", "公示表与指纹或批次内容不一致", _MEND)
+
+
+def _booked(session: Session) -> Iterator[Problem]:
+    """A booked run has its votes and notice, and its entry says of every line what the run says."""
+    statement = select(RunRow).where(RunRow.state.in_(_BOOKED)).order_by(RunRow.id)
+    for run in session.scalars(statement.execution_options(yield_per=200)):
+        where = f"分配批次 {run.id}"
+        voted = session.scalar(select(func.count()).where(VoteRow.run_id == run.id))
+        posted = session.scalar(select(func.count()).where(PublicNoticeRow.run_id == run.id))
+        if not voted or not posted:
+            yield Problem(where, "已记账而没有表决或公示", _MEND)
+        legs = (
+            select(PostingRow.line_no, func.sum(PostingRow.amount_fen))
+            .join(JournalRow, (JournalRow.book == PostingRow.book) & (JournalRow.seq == PostingRow.seq))
+            .where(JournalRow.source == run.id, PostingRow.line_no.is_not(None))
+            .group_by(PostingRow.line_no)
+        )
+        entry = {int(row[0] or 0): -int(row[1]) for row in session.execute(legs)}
+        amounts = select(AllocationLineRow.line_no, AllocationLineRow.amount_fen)
+        lines = {
+            row[0]: row[1]
+            for row in session.execute(amounts.where(AllocationLineRow.run_id == run.id))
+            if row[1]
+        }
+        for number in sorted(set(entry) | set(lines)):
+            if entry.get(number, 0) != lines.get(number, 0):
+                yield Problem(f"{where} 第 {number} 行", "账簿金额与分配金额不等", _MEND)
+                break
+
+
+def _payouts(session: Session) -> Iterator[Problem]:
+    household = (PayeeKind.HOUSEHOLD.value, PayeeKind.PERSON.value)
+    owed: dict[tuple[str, str], int] = defaultdict(int)
+    statement = (
+        select(AllocationLineRow.run_id, AllocationLineRow.payee_id, AllocationLineRow.amount_fen)
+        .join(RunRow, RunRow.id == AllocationLineRow.run_id)
+        .where(AllocationLineRow.payee_kind.in_(household), RunRow.state.in_(_BOOKED))
+    )
+    for run_id, payee, amount in session.execute(statement):
+        owed[(run_id, payee)] += amount
+    for row in session.scalars(select(PayoutRow)):
+        owed[(row.run_id, row.household_id)] -= row.amount_fen
+    for (run_id, payee), difference in sorted(owed.items()):
+        if difference:
+            what = f"发放金额与分配金额相差 {yuan(difference)} 元"
+            yield Problem(f"分配批次 {run_id} 户 {payee}", what, _MEND)
+
+
+def _batches(session: Session) -> Iterator[Problem]:
+    statement = select(
+        PayoutAttemptRow.batch_id, func.count(), func.sum(PayoutAttemptRow.amount_fen)
+    ).group_by(PayoutAttemptRow.batch_id)
+    found = {row[0]: (int(row[1]), int(row[2])) for row in session.execute(statement)}
+    for batch in session.scalars(select(BankBatchRow).order_by(BankBatchRow.number)):
+        if found.get(batch.id) != (batch.line_count, batch.total_fen):
+            yield Problem(f"代发批次 {batch.number}", "笔数或金额与发放记录不等", _MEND)
+    last: dict[tuple[str, int], str] = {}
+    order = (AttemptEventRow.payout_id, AttemptEventRow.n, AttemptEventRow.seq)
+    for event in session.scalars(select(AttemptEventRow).order_by(*order)):
+        last[(event.payout_id, event.n)] = event.state
+    for attempt in session.scalars(select(PayoutAttemptRow).order_by(PayoutAttemptRow.payout_id)):
+        if last.get((attempt.payout_id, attempt.n)) != attempt.state:
+            yield Problem(f"发放 {attempt.payout_id} 第 {attempt.n} 次", "状态与经过记录不一致", _MEND)
+
+
+def _where_the_money_is(session: Session) -> Iterator[Problem]:
+    """Every approved fen of a household is in exactly one of payable, clearing, paid, returned."""
+    expected: dict[tuple[str, str, str], int] = defaultdict(int)
+    states = {row.payout_id: row.state for row in _last_attempts(session)}
+    account_of = {"": "payable_household", "failed": "returned_household", "returned": "returned_household"}
+    for row in session.scalars(select(PayoutRow)):
+        state = states.get(row.id, "")
+        if state != "succeeded":
+            account = account_of.get(state, "payout_clearing")
+            expected[(row.book, account, row.household_id)] += row.amount_fen
+    keys = (PostingRow.book, PostingRow.account, PostingRow.holder)
+    statement = select(*keys, func.sum(PostingRow.amount_fen)).where(
+        PostingRow.account.in_(("payable_household", "payout_clearing", "returned_household"))
+    )
+    for book, account, holder, total in session.execute(statement.group_by(*keys)):
+        expected[(book, account, holder)] += int(total)
+    for (book, account, holder), difference in sorted(expected.items()):
+        if difference:
+            what = f"账簿 {account} 与发放状态相差 {yuan(abs(difference))} 元"
+            yield Problem(f"账簿 {book} 户 {holder}", what, _MEND)
+
+
+def _last_attempts(session: Session) -> list[PayoutAttemptRow]:
+    last = (
+        select(PayoutAttemptRow.payout_id, func.max(PayoutAttemptRow.n).label("n"))
+        .group_by(PayoutAttemptRow.payout_id)
+        .subquery()
+    )
+    statement = select(PayoutAttemptRow).join(
+        last, (last.c.payout_id == PayoutAttemptRow.payout_id) & (last.c.n == PayoutAttemptRow.n)
+    )
+    return list(session.scalars(statement))
