@@ -146,8 +146,50 @@ def _rename(profile: Profile, fields: tuple[Field, ...], renamed: dict[str, str]
     )
 
 
+def _lengths(model: SunSpecModel) -> tuple[int, int]:
+    """Return the shortest and the longest length [registers] that a model may announce, groups apart."""
+    used = max(field.address + field.count for field in model.fields) - _HEADER
+    return used, used + 1
+
+
+def _is_header(profile: Profile, number: int, length: int) -> bool:
+    for model in profile.models:
+        if number in model.ids:
+            if model.group_length:
+                return length % model.group_length == (model.fixed_length - _HEADER) % model.group_length
+            return length in _lengths(model)
+    return False
+
+
+def headers_in(profile: Profile, words: Words) -> list[ModelPlace]:
+    """Return where known models begin in words that hold only a part of a map, by number and length."""
+    places: list[ModelPlace] = []
+    end = -1
+    for code, address in sorted(words):
+        length = words.get((code, address + 1))
+        if code != _FUNCTION_CODE or address < end or length is None:
+            continue
+        if _is_header(profile, words[code, address], length):
+            places.append(ModelPlace(words[code, address], address, length))
+            end = address + _HEADER + length
+    return places
+
+
 def bind_from_words(profile: Profile, words: Words) -> Profile:
-    """Return the profile bound to the chain of models found in words; raises ProblemsError without one."""
+    """Return the profile bound to the models found in words: by the chain, else by their headers.
+
+    Raises ProblemsError when there are none.
+    """
+    try:
+        return _follow(profile, words)
+    except ProblemsError:
+        places = headers_in(profile, words)
+        if not places:
+            raise
+        return bind(profile, places)
+
+
+def _follow(profile: Profile, words: Words) -> Profile:
     walk = discover(profile)
     block = next(walk)
     while True:

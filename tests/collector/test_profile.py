@@ -296,6 +296,13 @@ def test_sunspec_walk_tries_each_base_and_ends_at_the_end_model():
     assert done.value.value.field_named("m1_SN").address == 50052
 
 
+def test_a_part_of_a_map_without_its_marker_is_found_by_its_headers():
+    words = {(3, 40069): 101, (3, 40070): 50, (3, 40083): 1500, (3, 40084): 0, (3, 40107): 4}
+    decoded = decode(load_profile("sunspec"), words)
+    assert decoded.values["active_power_w"] == 1500
+    assert decoded.state is DeviceState.RUNNING
+
+
 def test_a_device_without_a_marker_is_named_as_such():
     with pytest.raises(ProblemsError, match="SunSpec"):
         decode(load_profile("sunspec"), {(3, 40000): 1, (3, 40001): 2})
