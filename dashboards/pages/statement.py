@@ -136,7 +136,7 @@ def _terms(found: VillageStatement) -> tuple[Term, ...]:
 
 def _purses(found: VillageStatement) -> tuple[PurseRow, ...]:
     total = found.total_fen
-    notes = {line.item: line.basis.partition("；")[0] for line in found.lines if "；" in line.basis}
+    notes = {line.item: _purse_formula(line) for line in found.lines}
     return tuple(
         PurseRow(
             one.label,
@@ -147,6 +147,12 @@ def _purses(found: VillageStatement) -> tuple[PurseRow, ...]:
         )
         for one in found.purses
     )
+
+
+def _purse_formula(line: StatementLine) -> str:
+    """Return how a line's purpose came to its sum: a household's line goes on from there by one step."""
+    steps = line.basis.split("；")
+    return steps[0] if line.household_id and len(steps) > 1 else steps[-1]
 
 
 def _colophon(found: VillageStatement) -> tuple[tuple[str, str], ...]:

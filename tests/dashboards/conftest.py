@@ -156,3 +156,8 @@ def visitor(site: Site, loop: asyncio.AbstractEventLoop) -> Visitor:
 @pytest.fixture
 def as_user(site: Site, loop: asyncio.AbstractEventLoop) -> Callable[[str], Visitor]:
     return lambda login: Visitor(site.application, loop).log_in(login)
+
+
+@pytest.fixture(scope="session")
+def visitor_class() -> type[Visitor]:
+    return Visitor

@@ -1,0 +1,286 @@
+"""Every page, over a small seeded county: Chinese, scoped, without inline code, and adding up."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from api.app import create_app
+from api.demo.county import CountySize
+from api.demo.seeding import seed
+from dashboards.web import Services
+from distribution.approval.runs import runs
+from registry.actors import SYSTEM, Actor, Role
+from registry.divisions import villages
+from registry.households import households
+from registry.stations import stations
+from registry.users import LoginPolicy, NewUser, create_user, open_session
+from store.db import Base, open_database
+from store.series import open_series
+from tests.conftest import load_tables
+
+NOW = datetime(2026, 11, 25, 4, 30, tzinfo=UTC)
+SIZE = CountySize(villages=4, joint_stations=1, households=24, months=2)
+ROLES = {"county": Role.COUNTY, "village": Role.VILLAGE, "maintenance": Role.MAINTENANCE}
+NAMES_OF_THINGS = re.compile(
+    r"https?://\S+|\b[A-Z0-9]{2,}[A-Z0-9.\-/]*(?:KTL\w*|MT|CX\w*|KS-MT)?\b|\b(?:PDF|Excel|xlsx|xls|csv|JPG|PNG|MB)\b"
+)
+
+
+class Reader(HTMLParser):
+    """Collects what a person reads, and what a strict policy would refuse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.refused: list[str] = []
+        self.links: list[str] = []
+        self._silent = ""
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        if tag == "script" and "src" not in given and given.get("type") != "application/json":
+            self.refused.append("script")
+        if tag == "style" or "style" in given or any(name.startswith("on") for name in given):
+            self.refused.append(f"{tag} {given}")
+        if tag == "a" and given.get("href", "").startswith("/"):
+            self.links.append(given["href"])
+        if tag in {"script", "style", "svg"}:
+            self._silent = tag
+        self.words += [
+            given[name] for name in ("title", "aria-label", "placeholder", "alt") if given.get(name)
+        ]
+
+    def handle_endtag(self, tag):
+        if tag == self._silent:
+            self._silent = ""
+
+    def handle_data(self, data):
+        if not self._silent:
+            self.words.append(data)
+
+
+class County:
+    """A seeded county with one open session for each role."""
+
+    def __init__(self, folder: Path) -> None:
+        load_tables()
+        self.database = open_database(f"sqlite:///{folder / 'site.sqlite3'}")
+        Base.metadata.create_all(self.database.engine)
+        self.series = open_series(f"duckdb:///{folder / 'series.duckdb'}")
+        seed(self.database, self.series, folder, NOW, seed=7, size=SIZE, progress=lambda *_: None)
+        self.services = Services(self.database, self.series, lambda: NOW, folder, watermark="演示数据")
+        self.application = create_app(self.services)
+        with self.database.transaction() as session:
+            self.villages = [one.code for one in villages(session, SYSTEM)]
+            self.stations = stations(session, SYSTEM)
+            self.runs = runs(session, SYSTEM)
+            self.households = households(session, SYSTEM)
+            self.cookies = {name: self._open(session, name, role) for name, role in ROLES.items()}
+
+    def _open(self, session, name: str, role: Role) -> str:
+        county = self.villages[0][:6] + "0" * 6
+        area = self.villages[0] if role is Role.VILLAGE else county
+        creator = Actor("setup", "安装", Role.COUNTY, county)
+        create_user(session, creator, NewUser(f"page-{name}", "李强", role, area), NOW, "x")
+        row = session.connection().exec_driver_sql(f"SELECT id FROM \"user\" WHERE login = 'page-{name}'")  # noqa: S608
+        actor = Actor(row.scalar(), "李强", role, area)
+        session.connection().exec_driver_sql('UPDATE "user" SET must_change_password = 0')
+        return open_session(session, actor, NOW, LoginPolicy()).token
+
+    def run(self, village: str, period: str):
+        return next(one for one in self.runs if one.book == village and one.period == period)
+
+    def close(self) -> None:
+        self.series.close()
+        self.database.close()
+
+
+@pytest.fixture(scope="module")
+def county(tmp_path_factory: pytest.TempPathFactory) -> Iterator[County]:
+    opened = County(tmp_path_factory.mktemp("county"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def browse(county: County, loop, visitor_class):
+    def as_role(role: str):
+        browser = visitor_class(county.application, loop)
+        if role != "public":
+            browser.client.cookies.set("sunledger", county.cookies[role])
+        return browser
+
+    return as_role
+
+
+def pages(county: County) -> list[str]:
+    village, month = county.villages[0], "2026-09"
+    run = county.run(village, month)
+    return [
+        "/",
+        "/stations",
+        "/stations?state=normal&q=村",
+        *[f"/stations/{one.id}" for one in county.stations],
+        "/work",
+        f"/work?month={month}",
+        f"/runs/{run.id}",
+        *[f"/runs/{one.id}" for one in county.runs if one.period == "2026-10"],
+        f"/runs/{run.id}/notice",
+        "/settlements",
+        f"/settlements?month={month}",
+        "/settlements?month=2025-01",
+        "/settlements/import",
+        "/statements",
+        "/statements?month=2025-01",
+        f"/villages/{village}/statements/{month}",
+        f"/villages/{village}/statements/2025-01",
+        f"/villages/{village}/entries?n=1.2.3",
+        "/households",
+        *[f"/households/{one.id}" for one in county.households[:3]],
+        f"/households/{county.households[0].id}?year=2023",
+        "/events",
+        "/events?kind=communication",
+        "/account",
+        "/account/password",
+        "/nothing-here",
+    ]
+
+
+def read(answer) -> Reader:
+    reader = Reader()
+    reader.feed(answer.text)
+    return reader
+
+
+def test_every_page_is_chinese_without_inline_code_and_its_links_lead_somewhere(county, browse):
+    browser = browse("county")
+    links: set[str] = set()
+    for path in pages(county):
+        answer = browser.get(path)
+        assert answer.status_code == (404 if path == "/nothing-here" else 200), path
+        reader = read(answer)
+        assert reader.refused == [], path
+        text = " ".join(NAMES_OF_THINGS.sub(" ", word) for word in reader.words)
+        english = re.findall(r"[A-Za-z]{3,}", re.sub(r"run:\S+|[0-9a-f]{8,}", " ", text))
+        assert english == [], (path, english[:5])
+        assert "None" not in text, path
+        links |= set(reader.links)
+    for link in sorted(links):
+        assert browser.get(link).status_code == 200, link
+
+
+def test_the_counts_by_state_add_up_to_the_total(county, browse):
+    text = browse("county").get("/").text
+    total, *counts = map(int, re.findall(r'tally-count">(\d+)<', text))
+    assert total == sum(counts) == len(county.stations)
+
+
+def test_the_sum_on_a_statement_can_be_checked_by_hand(county, browse):
+    for village in county.villages:
+        text = browse("county").get(f"/villages/{village}/statements/2026-09").text
+        sums = re.findall(
+            r'(?:operator">([+−=])</span>)?\s*<div class="term[^>]*>.*?term-amount">.*?([\d,]+\.\d\d)<',
+            text,
+            re.DOTALL,
+        )
+        assert len(sums) > 2
+        fen = [(sign or "+", int(amount.replace(",", "").replace(".", ""))) for sign, amount in sums]
+        left = sum(-amount if sign == "−" else amount for sign, amount in fen[:-1])
+        assert fen[-1] == ("=", left)
+        assert "相差 0.00 元，已平" in text
+        assert text.count("壹") + text.count("贰") + text.count("元") > 0
+
+
+def test_every_figure_of_a_booked_statement_links_to_its_entries(county, browse):
+    browser = browse("county")
+    text = browser.get(f"/villages/{county.villages[0]}/statements/2026-09").text
+    links = set(re.findall(r'href="(/villages/\d+/entries\?n=[\d.]+)"', text))
+    assert links
+    for link in links:
+        page = browser.get(link).text
+        debit, credit = re.findall(r"<tfoot>.*?([\d,.]+)</td>.*?([\d,.]+)</td>", page, re.DOTALL)[0]
+        assert debit == credit
+
+
+def test_a_village_sees_its_own_and_nothing_of_its_neighbour(county, browse):
+    browser = browse("village")
+    own, other = county.villages[0], county.villages[1]
+    assert browser.get(f"/villages/{own}/statements/2026-09").status_code == 200
+    theirs = next(one for one in county.households if one.village_code == other)
+    hidden = [
+        f"/villages/{other}/statements/2026-09",
+        f"/villages/{other}/statements/2026-09/pdf",
+        f"/villages/{other}/entries?n=1",
+        f"/runs/{county.run(other, '2026-09').id}",
+        f"/runs/{county.run(other, '2026-09').id}/notice",
+        f"/runs/{county.run(other, '2026-09').id}/notice/pdf",
+        f"/households/{theirs.id}",
+        "/stations/absent",
+    ]
+    for path in hidden:
+        assert browser.get(path).status_code == 404, path
+    assert theirs.name not in browser.get("/households").text
+
+
+def test_maintenance_sees_stations_and_no_money(county, browse):
+    browser = browse("maintenance")
+    assert browser.get("/").status_code == 200
+    station = browser.get(f"/stations/{county.stations[0].id}")
+    assert "本站电费" not in station.text
+    for path in ("/work", "/settlements", "/statements", "/households"):
+        assert browser.get(path).status_code == 403, path
+
+
+def test_the_public_reads_a_posted_notice_by_its_code_only_and_masked(county, browse):
+    run = county.run(county.villages[0], "2026-09")
+    draft = browse("county").get(f"/runs/{run.id}/notice").text
+    code = re.search(r'校验码：<span class="mono">([0-9a-f]+)<', draft)
+    assert code
+    public = browse("public")
+    page = public.get(f"/notices/{run.id}/{code[1]}")
+    assert page.status_code == 200
+    for person in county.households:
+        assert person.name not in page.text
+    assert public.get(f"/notices/{run.id}/{'0' * 12}").status_code == 404
+    assert public.get(f"/notices/run:x/{code[1]}").status_code == 404
+
+
+def test_downloads_carry_chinese_names(county, browse):
+    browser = browse("county")
+    village = county.villages[0]
+    run = county.run(village, "2026-09")
+    for path, start in (
+        (f"/villages/{village}/statements/2026-09/xlsx", b"PK"),
+        (f"/villages/{village}/statements/2026-09/pdf", b"%PDF"),
+        (f"/runs/{run.id}/notice/pdf", b"%PDF"),
+        ("/settlements/2026-09/xlsx", b"PK"),
+    ):
+        answer = browser.get(path)
+        assert answer.status_code == 200, path
+        assert answer.content.startswith(start)
+        assert re.search(r"filename\*=UTF-8''\S*%E", answer.headers["content-disposition"])
+
+
+def test_the_overview_is_light(browse):
+    browser = browse("county")
+    page = browser.get("/")
+    assets = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text))
+    sizes = [len(browser.get(path).content) for path in assets]
+    assert len(page.content) + sum(sizes) < 200_000
+    assert len(assets) + 1 <= 10
+    assert not any("charts" in path for path in assets)
+
+
+def test_a_hostile_name_is_shown_as_text(county, browse):
+    with county.database.transaction() as session:
+        session.connection().exec_driver_sql(
+            "UPDATE station SET name = '<script>alert(1)</script>' WHERE id = ?", (county.stations[-1].id,)
+        )
+    for path in ("/stations", f"/stations/{county.stations[-1].id}", "/settlements?month=2026-09"):
+        text = browse("county").get(path).text
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;alert" in text
