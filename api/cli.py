@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import devices, imports, money, plans, watching
+from api.commands import devices, exports, imports, money, plans, simulate, watching
 from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, settings_of, show
 from api.outcome import Outcome
 from store.periods import SHANGHAI
@@ -96,7 +96,7 @@ def migrate(data: DataOption = None, config: ConfigOption = None, *, as_json: Js
         show(Outcome(summary, {"login": "登录名", "password": "一次性口令"}, rows), as_json=as_json)
 
 
-for group in (devices, watching, money, plans, imports):
+for group in (devices, simulate, watching, money, plans, imports, exports):
     group.register(app)
 
 

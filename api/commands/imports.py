@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from api.commands.output import ConfigOption, DataOption, JsonOption, run_operation
+from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, run_operation
 from api.commands.watching import telemetry
 
-app = typer.Typer(help="导入文件：历史数据、电费结算单、到账清单。", no_args_is_help=True)
+app = typer.Typer(help="导入文件：台账、历史数据、电费结算单、到账清单。", no_args_is_help=True)
 ImportFile = Annotated[Path, typer.Argument(help="文件（.csv 或 .xlsx）", exists=True, dir_okay=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="只试导，不写入")]
 
@@ -47,3 +47,33 @@ def receipts(  # noqa: PLR0913, each option is one word on the command line
     """导入银行到账清单。"""
     arguments = {"file": str(file.resolve()), "layout": layout, "dry_run": dry_run}
     run_operation("import-receipts", arguments, data=data, config=config, as_json=as_json)
+
+
+@app.command()
+def registry(  # noqa: PLR0913, each option is one word on the command line
+    file: ImportFile,
+    kind: Annotated[str, typer.Option("--kind", help="stations、households、members 或 enrolments")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    *,
+    dry_run: DryRun = False,
+    partial: Annotated[bool, typer.Option("--partial", help="有错的行不要，其余照常导入")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """导入台账：电站、农户、家庭成员、参与分配的登记。"""
+    arguments = {"file": str(file.resolve()), "kind": kind, "dry_run": dry_run, "partial": partial}
+    run_operation("import-registry", arguments, data=data, config=config, as_json=as_json)
+
+
+@app.command()
+def template(
+    kind: Annotated[str, typer.Argument(help="stations、households、members 或 enrolments")],
+    out: Annotated[Path, typer.Option("--out", help="写到这个 .xlsx 文件")],
+) -> None:
+    """写出一张可以填写的台账模板。"""
+    from documents.files import write_whole
+    from registry.intake.service import template as made
+
+    with refusing():
+        write_whole(out, made(kind))
+        typer.echo(f"已写出 {out}")

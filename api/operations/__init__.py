@@ -3,7 +3,9 @@
 from collections.abc import Callable
 
 from api.operations.energy import energy, telemetry
+from api.operations.exports import export
 from api.operations.money import close, receipts, statement, verify
+from api.operations.people import registry
 from api.outcome import Outcome
 
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
@@ -11,7 +13,9 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "import-telemetry": telemetry,
     "import-settlement": statement,
     "import-receipts": receipts,
+    "import-registry": registry,
     "close": close,
+    "export": export,
     "verify": verify,
 }
 """Every operation by the name under which a command asks for it; arguments are plain JSON values."""

@@ -1,0 +1,115 @@
+"""Files out, for operators: statements, notices, reconciliation, journals for outside checkers."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from api.outcome import Outcome
+from dashboards.web import Services
+from distribution.approval.notices import notice_list, notice_of
+from distribution.approval.runs import live_run
+from distribution.exports.beancount import beancount_text
+from distribution.exports.hledger import hledger_text
+from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
+from distribution.exports.sheets import settlement_xlsx, statement_csv, statement_xlsx
+from distribution.settlement.reads import settlements
+from distribution.settlement.reconciliation import discrepancies
+from distribution.statement import VillageStatement, village_statement
+from documents.files import write_whole
+from registry.actors import SYSTEM
+from registry.divisions import division_name
+from registry.stations import stations
+from store.problem import Problem, ProblemsError
+
+
+def export(services: Services, *, what: str, out: str, village: str = "", month: str = "") -> Outcome:
+    """Write a file: its kind by `what`, its form by the ending of `out`.
+
+    Raises ProblemsError for a kind and ending that do not go together, or where there is nothing to write.
+    """
+    path = Path(out)
+    make = _MAKERS.get((what, path.suffix.lower()))
+    if make is None:
+        known = "、".join(f"{kind}{ending}" for kind, ending in _MAKERS)
+        raise ProblemsError(
+            [Problem(out, f"“{what}”不能写成 {path.suffix or '没有后缀'}", f"可以是：{known}")]
+        )
+    with services.database.reading() as session:
+        content = make(services, session, village, month)
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise ProblemsError([Problem(out, f"写不了：{error.strerror}", "检查目录和权限")]) from error
+    digest = hashlib.sha256(content).hexdigest()
+    columns = {"file": "文件", "bytes": "字节", "sha256": "SHA-256"}
+    row = {"file": str(path), "bytes": len(content), "sha256": digest}
+    return Outcome(f"已写出 {path.name}", columns, (row,))
+
+
+def _statement(session: Session, village: str, month: str) -> VillageStatement:
+    found = village_statement(session, SYSTEM, village, month)
+    if found is None:
+        raise ProblemsError(
+            [
+                Problem(
+                    f"{village} {month}",
+                    "没有这个村这个月的分配",
+                    "检查 --village 和 --month，或先运行 close",
+                )
+            ]
+        )
+    return found
+
+
+def _statement_pdf(services: Services, session: Session, village: str, month: str) -> bytes:
+    found = _statement(session, village, month)
+    return statement_pdf(found, Letterhead(found.village_name, watermark=services.watermark))
+
+
+def _statement_xlsx(services: Services, session: Session, village: str, month: str) -> bytes:
+    return statement_xlsx(_statement(session, village, month), services.watermark)
+
+
+def _statement_csv(_services: Services, session: Session, village: str, month: str) -> bytes:
+    return statement_csv(_statement(session, village, month))
+
+
+def _notice_pdf(services: Services, session: Session, village: str, month: str) -> bytes:
+    run = live_run(session, village, month)
+    if run is None:
+        raise ProblemsError([Problem(f"{village} {month}", "还没有测算，没有可公示的内容", "先运行 close")])
+    found = notice_of(session, SYSTEM, run.id)
+    notice, content = found or (None, notice_list(session, SYSTEM, run.id))
+    head = Letterhead(division_name(session, village), watermark=services.watermark)
+    return notice_pdf(content, notice, head)
+
+
+def _settlement_xlsx(services: Services, session: Session, _village: str, month: str) -> bytes:
+    names = {one.id: one.name for one in stations(session, SYSTEM)}
+    return settlement_xlsx(
+        settlements(session, SYSTEM, month=month),
+        names,
+        discrepancies(session, SYSTEM, month=month),
+        services.watermark,
+    )
+
+
+def _beancount(_services: Services, session: Session, village: str, _month: str) -> bytes:
+    return beancount_text(session, SYSTEM, [village] if village else []).encode()
+
+
+def _hledger(_services: Services, session: Session, village: str, _month: str) -> bytes:
+    return hledger_text(session, SYSTEM, [village] if village else []).encode()
+
+
+_MAKERS: dict[tuple[str, str], Callable[[Services, Session, str, str], bytes]] = {
+    ("statement", ".pdf"): _statement_pdf,
+    ("statement", ".xlsx"): _statement_xlsx,
+    ("statement", ".csv"): _statement_csv,
+    ("notice", ".pdf"): _notice_pdf,
+    ("settlement", ".xlsx"): _settlement_xlsx,
+    ("journal", ".beancount"): _beancount,
+    ("journal", ".journal"): _hledger,
+}
