@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,7 +33,7 @@ def decode(
 
     with refusing():
         points = decode_file(profile, dump).points
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "quantity": point.quantity or point.name,
                 "value": point.value,

@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command()(export)
 
 
-def export(  # noqa: PLR0913, each option is one word on the command line
+def export(
     what: Annotated[str, typer.Argument(help="statement、notice、settlement 或 journal")],
     out: Annotated[Path, typer.Option("--out", help="写到这个文件，后缀决定格式")],
     village: Annotated[str, typer.Option("--village", help="12 位村代码")] = "",

@@ -20,7 +20,7 @@ def register(parent: typer.Typer) -> None:
 
 
 @app.command()
-def settlement(  # noqa: PLR0913, each option is one word on the command line
+def settlement(
     file: ImportFile,
     layout: Annotated[str, typer.Option("--layout", help="列布局的名称")] = "standard",
     data: DataOption = None,
@@ -35,7 +35,7 @@ def settlement(  # noqa: PLR0913, each option is one word on the command line
 
 
 @app.command()
-def receipts(  # noqa: PLR0913, each option is one word on the command line
+def receipts(
     file: ImportFile,
     layout: Annotated[str, typer.Option("--layout", help="列布局的名称")] = "receipts",
     data: DataOption = None,
@@ -50,7 +50,7 @@ def receipts(  # noqa: PLR0913, each option is one word on the command line
 
 
 @app.command()
-def registry(  # noqa: PLR0913, each option is one word on the command line
+def registry(
     file: ImportFile,
     kind: Annotated[str, typer.Option("--kind", help="stations、households、members 或 enrolments")],
     data: DataOption = None,

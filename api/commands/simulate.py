@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
 
 
-def simulate(  # noqa: PLR0913, each option is one word on the command line
+def simulate(
     replay: Annotated[Path, typer.Option("--replay", help="历史数据文件", exists=True, dir_okay=False)],
     mapping: Annotated[Path, typer.Option("--mapping", help="列映射（TOML）", exists=True, dir_okay=False)],
     port: Annotated[int, typer.Option("--port", help="Modbus TCP 端口（本机）")] = 5020,

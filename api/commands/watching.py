@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     app.command()(energy)
 
 
-def energy(  # noqa: PLR0913, each option is one word on the command line
+def energy(
     period: Annotated[str, typer.Argument(help="期间：2026、2026-Q4、2026-10 或 2026-10-05")],
     station: Annotated[str, typer.Option("--station", help="只看这个电站（编号）")] = "",
     device: Annotated[str, typer.Option("--device", help="只看这个设备（编号）")] = "",

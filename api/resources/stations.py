@@ -129,7 +129,7 @@ def show_station(request: Request, station_id: str, actor: Reader, session: Read
 
 
 @router.get("/{station_id}/energy")
-def show_energy(  # noqa: PLR0913, what a route takes is its address
+def show_energy(
     request: Request,
     station_id: str,
     actor: Reader,
