@@ -16,9 +16,11 @@ from distribution.approval.notices import notice_list, notice_of
 from distribution.approval.runs import run
 from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
 from distribution.exports.sheets import settlement_xlsx, statement_xlsx
+from distribution.settlement.columns import load_layout
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import discrepancies
 from distribution.statement import VillageStatement, village_statement
+from documents.writing import Column, SheetContent, write_xlsx
 from registry.actors import Actor, Permission
 from registry.divisions import division_name
 from registry.stations import stations
@@ -89,6 +91,19 @@ def notice_as_pdf(request: Request, actor: Reader, session: Reading, run_id: str
     )
     label = Period.parse(present.period).label
     return _file(notice_pdf(content, notice, head), _PDF, f"{village}_{label}_公示表_V{present.version}.pdf")
+
+
+@router.get("/settlements/template")
+def settlement_template(
+    actor: Annotated[Actor, Depends(requires(Permission.IMPORT_SETTLEMENT))],  # noqa: ARG001, the rule is the actor
+) -> Response:
+    """Hand out an empty statement with the headings that the import knows."""
+    layout = load_layout("standard")
+    columns = tuple(Column(names[0], width=16) for names in layout.columns.values())
+    sheet = SheetContent(
+        layout.title, "电费结算单", columns, (), ("每行一个户号、电表和时段；金额单位为元。",)
+    )
+    return _file(write_xlsx([sheet]), _XLSX, "电费结算单模板.xlsx")
 
 
 @router.get("/settlements/{month}/xlsx")

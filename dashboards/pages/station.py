@@ -135,7 +135,7 @@ def _day_label(bar: EnergyBar) -> str:
 
 def _month_label(bar: EnergyBar) -> str:
     start = Period.parse(bar.period).start
-    return f"{start.year % 100}年{start.month}月" if start.month in {1, 12} else f"{start.month}月"
+    return f"{start.month}月"
 
 
 def _inverter(one: InverterView, now: datetime) -> InverterRow:
