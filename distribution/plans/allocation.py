@@ -164,7 +164,8 @@ def _close(book: Book) -> Allocation:
 
 def _name_unused(book: Book) -> None:
     """Warn about money and costs in the input that no step of the plan looked at."""
-    outside = [part for part in book.inputs.income if part not in book.income]
+    taken = {id(part) for part in book.income}
+    outside = [part for part in book.inputs.income if id(part) not in taken]
     if outside:
         total = sum(part.amount_fen for part in outside)
         book.warn(f"到账 {yuan(total)} 元没有纳入分配：{'、'.join(part.source for part in outside)}")

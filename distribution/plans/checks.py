@@ -177,13 +177,14 @@ def _income(plan: Plan) -> Iterator[Problem]:
                     "一种收入只计入一次",
                 )
             seen.setdefault(component, index)
-    if not seen:
+    if not any(step.kind in {"income", "joint_income"} for step in plan.steps):
         yield Problem(plan.place("step", 0), "没有一步计入收入", '加一步 kind = "income"')
 
 
 def _components_taken_in(step: object) -> Iterable[str]:
-    kind = getattr(step, "kind", "")
-    return getattr(step, "components", ()) if kind in {"income", "joint_income"} else ()
+    """Return the components that a step takes in whole; one that names its stations leaves the others."""
+    whole = getattr(step, "kind", "") in {"income", "joint_income"} and not getattr(step, "stations", ())
+    return getattr(step, "components", ()) if whole else ()
 
 
 def _overlap(plan: Plan, first: int, second: int) -> bool:

@@ -34,7 +34,7 @@ class DeductionStep(Step):
 
 
 class Waterfall(DeductionStep):
-    """Deduct `percent` of `of`, or `amount` per `per`, or `rate` x `quantity`."""
+    """Deduct `percent` of `of`, or `amount` per `per`, or `rate` x `quantity`; `at_most` [yuan] a period."""
 
     kind: Literal["deduct"]
     percent: Number | None = None
@@ -43,6 +43,7 @@ class Waterfall(DeductionStep):
     rate: Money | None = None
     quantity: str = ""
     per: Per = "period"
+    at_most: Money | None = None
 
     @model_validator(mode="after")
     def _one_base(self) -> Self:
@@ -56,6 +57,8 @@ class Waterfall(DeductionStep):
     def apply(self, book: Book) -> None:
         """Take the deduction, reduced or refused where the purse has not enough."""
         exact, formula, inputs = self._asked(book)
+        if self.at_most is not None and exact > self.at_most:
+            exact, formula = Fraction(self.at_most), f"{formula}，最多 {yuan(self.at_most)} 元"
         take_deduction(self, book, (exact, formula, inputs))
 
     def _asked(self, book: Book) -> tuple[Fraction, str, tuple[StepInput, ...]]:

@@ -27,11 +27,15 @@ COMPONENT_LABELS = {
 
 
 class TypedIncome(Step):
-    """Take the received money of `components` into the purse `into`."""
+    """Take the received money of `components` into the purse `into`.
+
+    `stations` limits it to the income of some stations; what an earlier step took in is not taken again.
+    """
 
     kind: Literal["income"]
     components: tuple[Component, ...] = Field(min_length=1)
     into: str
+    stations: tuple[str, ...] = ()
 
     def gives_to(self) -> Iterable[str]:
         """Return the purse that receives the income."""
@@ -39,20 +43,29 @@ class TypedIncome(Step):
 
     def apply(self, book: Book) -> None:
         """Move every received part of the components into the purse."""
-        parts = take_in(self.components, book)
+        parts = take_in(self.components, book, self.stations)
         total = sum(part.amount_fen for part in parts)
         division = book.inputs.village_code
         book.put(self.into, division, total, (income_step(self, parts),))
         book.gross_fen[self.into] = book.gross(self.into) + total
 
 
-def take_in(components: tuple[Component, ...], book: Book) -> list[IncomePart]:
-    """Return the input's income parts of some components and mark them as taken in.
+def take_in(
+    components: tuple[Component, ...], book: Book, stations: tuple[str, ...] = ()
+) -> list[IncomePart]:
+    """Return the income parts of some components (and stations) not yet taken in, and mark them.
 
     Refuses money that arrives after the period, or after the input's `received_until`: only received
     money is distributable.
     """
-    parts = [part for part in book.inputs.income if part.component in components]
+    taken = {id(part) for part in book.income}
+    parts = [
+        part
+        for part in book.inputs.income
+        if part.component in components
+        and (not stations or part.station_id in stations)
+        and id(part) not in taken
+    ]
     until = book.inputs.received_until or book.period.end - timedelta(days=1)
     late = [part for part in parts if part.received_on > until]
     if late:

@@ -13,7 +13,7 @@ from pydantic import Field
 from distribution.money import round_fen, split, yuan
 from distribution.plans.notation.values import Money, number_text
 from distribution.plans.primitives.base import EVERYBODY, Step
-from distribution.plans.primitives.book import Book, Payment
+from distribution.plans.primitives.book import Book, Payment, prefix_of
 from distribution.types import PayeeKind, PostInput, StepInput
 from distribution.types import Step as ExplanationStep
 
@@ -69,16 +69,24 @@ class Posts(Step):
 
     def _posts(self, book: Book, division: str) -> list[PostInput]:
         allowed = {household.id for household in book.candidates(self.taken_from, division, EVERYBODY)}
-        return [
-            post
-            for post in sorted(book.inputs.posts, key=lambda post: post.id)
-            if (not self.kinds or post.kind in self.kinds)
-            and (
-                post.household_id in allowed
-                or (not post.household_id and post.village_code in {"", division})
-            )
-            and (post.evidence or not self.evidence or self._no_evidence(post, book))
-        ]
+        prefix = prefix_of(division)
+        here = {item.id for item in book.inputs.households if item.village_code.startswith(prefix)}
+        posts = []
+        for post in sorted(book.inputs.posts, key=lambda post: post.id):
+            if self.kinds and post.kind not in self.kinds:
+                continue
+            if post.household_id in here - allowed:
+                book.warn(
+                    f"岗位 {post.id}（{post.kind}）的户 {post.household_id} 本期不能领“{self._purse(book)}”"
+                )
+            elif post.household_id in allowed or (
+                not post.household_id and post.village_code in {"", division}
+            ):
+                posts.append(post)
+        return [post for post in posts if post.evidence or not self.evidence or self._no_evidence(post, book)]
+
+    def _purse(self, book: Book) -> str:
+        return book.label(self.taken_from)
 
     def _no_evidence(self, post: PostInput, book: Book) -> bool:
         book.warn(f"岗位 {post.id}（{post.kind}）没有考勤或考核记录，本期不发")

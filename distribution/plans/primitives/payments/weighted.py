@@ -4,14 +4,14 @@ The whole purse is divided among the selected households in proportion to one we
 remainder. Days of eligibility can be part of the weight.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Literal
 
 from pydantic import Field
 
 from distribution.money import integer_weights, split, yuan
-from distribution.plans.notation.values import Money
+from distribution.plans.notation.values import Money, Number
 from distribution.plans.primitives.base import Selection, Step, days_in, has_class
 from distribution.plans.primitives.book import Book, Payment
 from distribution.plans.primitives.payments.bounds import Bounded, bounded_split
@@ -27,6 +27,7 @@ class Weighted(Step, Selection):
 
     `weight` is `equal`, `persons`, `class_persons` (members of `classes`), `enrolment` (the weight of the
     enrolment in `enrolment`), or the name of a measure. `prorate` multiplies by the days of eligibility.
+    `coefficients` multiplies the weight by that of the household's first class in the table (1 for none).
     `floor` and `ceiling` bound each household's share of this purse; the others give way.
     """
 
@@ -34,6 +35,7 @@ class Weighted(Step, Selection):
     taken_from: str = Field(alias="from")
     weight: str = "equal"
     unit: str = ""
+    coefficients: Mapping[str, Number] = Field(default_factory=dict)
     prorate: bool = False
     floor: Money | None = None
     ceiling: Money | None = None
@@ -48,7 +50,7 @@ class Weighted(Step, Selection):
 
     def classes_used(self) -> Iterable[str]:
         """Return the classes that select households."""
-        return (*self.classes, *self.without_classes)
+        return (*self.classes, *self.without_classes, *self.coefficients)
 
     def faults(self, _plan: object) -> Iterable[tuple[str, str, str]]:
         """Yield weights that cannot be read from the step."""
@@ -131,7 +133,8 @@ class Weighted(Step, Selection):
         text = f"{label} {yuan(pool)} 元"
         if shares.open_fen != pool:
             text = f"（{text} − 保底封顶户和余下 {yuan(pool - shares.open_fen)} 元）"
-        return text, StepInput(label, yuan(pool)), self.weight == "equal" and not self._prorates(book)
+        equal = self.weight == "equal" and not self._prorates(book) and not self.coefficients
+        return text, StepInput(label, yuan(pool)), equal
 
     def _reason(
         self, head: tuple[str, StepInput, bool], row: tuple[int, int, int], shares: Bounded
@@ -149,9 +152,17 @@ class Weighted(Step, Selection):
 
     def _weight(self, household: HouseholdInput, book: Book) -> int | Fraction:
         weight = self._plain_weight(household, book)
+        if self.coefficients:
+            weight *= self._coefficient(household, book)
         if not self._prorates(book) or self.weight == "enrolment":
             return weight
         return weight * book.days(household)
+
+    def _coefficient(self, household: HouseholdInput, book: Book) -> Fraction:
+        for name, coefficient in self.coefficients.items():
+            if has_class(household, name, book.period):
+                return coefficient
+        return Fraction(1)
 
     def _prorates(self, book: Book) -> bool:
         return self.prorate or self.taken_from in book.prorated

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal
 
 from distribution.money import yuan
-from distribution.plans.primitives.base import Step
+from distribution.plans.primitives.base import Step, closes
 from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.income.cash_basis import months_between
 from distribution.types import PurseBalance, StepInput
@@ -17,12 +17,17 @@ from distribution.types import Step as ExplanationStep
 
 
 class CarryOver(Step):
-    """Warn about money in `purse` older than `alarm_months`; after `after_months` move it on."""
+    """Warn about money in `purse` older than `alarm_months`; after `after_months` move it to `then_into`.
+
+    With `closing`, the step stands after those that pay, and what is left in the last period of the
+    quarter, half-year or year goes to `then_into`.
+    """
 
     kind: Literal["carry_over"]
     purse: str
     alarm_months: int | None = None
     after_months: int | None = None
+    closing: Literal["", "quarter", "half_year", "year"] = ""
     then_into: str = ""
 
     def takes_from(self) -> Iterable[str]:
@@ -39,14 +44,29 @@ class CarryOver(Step):
 
     def faults(self, _plan: object) -> Iterable[tuple[str, str, str]]:
         """Yield an age limit without a purse, or the other way round."""
-        if (self.after_months is None) != (not self.then_into):
-            yield "then_into", "after_months 和 then_into 要一起写", "写明多久以后转到哪个钱袋"
+        if (self.after_months is None and not self.closing) != (not self.then_into):
+            yield "then_into", "after_months 或 closing 要和 then_into 一起写", "写明什么时候转到哪个钱袋"
 
     def apply(self, book: Book) -> None:
         """Look at every opening balance of the purse."""
         for entry in book.inputs.opening:
             if entry.purse == self.purse and entry.amount_fen:
                 self._look(book, entry)
+        if self.closing and closes(book.period, self.closing):
+            for division in book.divisions_with(self.purse):
+                self._close(book, division)
+
+    def _close(self, book: Book, division: str) -> None:
+        amount = book.holding(self.purse, division).balance_fen
+        step = ExplanationStep(
+            label=self.label or f"{book.label(self.purse)}期末余额",
+            formula=f"期末没有发完，转入{book.label(self.then_into)}",
+            inputs=(StepInput(book.label(self.purse), yuan(amount)),),
+            exact=Fraction(amount),
+            amount_fen=amount,
+            clause=self.clause,
+        )
+        book.move(self.purse, division, [(self.then_into, step)])
 
     def _look(self, book: Book, entry: PurseBalance) -> None:
         age = months_between(entry.since, book)
