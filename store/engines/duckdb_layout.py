@@ -160,10 +160,14 @@ def downsample_sql(scan: Scan, step: timedelta, quantities: Mapping[str, str]) -
 def search_intervals(
     partitions: Sequence[Partition], boundary: datetime, *, before: bool
 ) -> list[tuple[datetime, datetime]]:
-    """Return intervals to search from a boundary outward: the next two days, then month by month."""
-    near = timedelta(days=2)
-    intervals = [(boundary - near, boundary) if before else (boundary, boundary + near)]
-    edge = intervals[0][0] if before else intervals[0][1]
+    """Return intervals to search from a boundary outward: an hour, two days, then month by month."""
+    hour, near = timedelta(hours=1), timedelta(days=2)
+    if before:
+        intervals = [(boundary - hour, boundary), (boundary - near, boundary - hour)]
+        edge = boundary - near
+    else:
+        intervals = [(boundary, boundary + hour), (boundary + hour, boundary + near)]
+        edge = boundary + near
     for partition in sorted(partitions, reverse=before):
         start, end = instant(partition.start), instant(partition.end)
         clipped = (start, min(end, edge)) if before else (max(start, edge), end)

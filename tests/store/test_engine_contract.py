@@ -5,12 +5,8 @@ no code with them.
 """
 
 import itertools
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,38 +41,22 @@ class Engine:
     """
 
     name: str
-    serve: Callable[[Path], AbstractContextManager[Callable[[], str]]]
+    serve: Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Callable[[], str]]]
     deletes: bool = True
 
 
 @contextmanager
-def embedded(folder: Path) -> Iterator[Callable[[], str]]:
+def embedded(folder: Path, request) -> Iterator[Callable[[], str]]:
     numbers = itertools.count()
     yield lambda: f"duckdb:///{folder / f'{next(numbers)}.duckdb'}?memory_limit=200MB"
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @contextmanager
-def victoria_metrics(folder: Path) -> Iterator[Callable[[], str]]:
+def victoria_metrics(folder: Path, request) -> Iterator[Callable[[], str]]:
     """A real server of its own; every store gets series names of its own in it."""
-    program = shutil.which("victoria-metrics")
-    assert program, "VictoriaMetrics is missing: apt-get install victoria-metrics"
-    port = free_port()
-    command = [program, "-storageDataPath", str(folder / "data"), "-httpListenAddr", f"127.0.0.1:{port}"]
-    command += ["-retentionPeriod", "100y", "-dedup.minScrapeInterval", "1ms"]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        for _ in range(600):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
+    with request.getfixturevalue("start_victoria_metrics")(folder) as (port, _):
         numbers = itertools.count()
         yield lambda: f"victoriametrics://127.0.0.1:{port}?measurement=m{next(numbers)}"
-        process.terminate()
 
 
 ENGINES = [Engine("duckdb", embedded), Engine("victoriametrics", victoria_metrics, deletes=False)]
@@ -88,8 +68,8 @@ def engine(request) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def new_address(engine: Engine, tmp_path_factory) -> Iterator[Callable[[], str]]:
-    with engine.serve(tmp_path_factory.mktemp(engine.name)) as maker:
+def new_address(engine: Engine, tmp_path_factory, request) -> Iterator[Callable[[], str]]:
+    with engine.serve(tmp_path_factory.mktemp(engine.name), request) as maker:
         yield maker
 
 
@@ -239,9 +219,9 @@ def test_an_engine_that_cannot_delete_by_time_says_what_does(engine, store):
 
 
 @pytest.fixture
-def deleting(engine, tmp_path) -> Iterator[SeriesStore]:
+def deleting(engine, tmp_path, request) -> Iterator[SeriesStore]:
     """The engine at hand where it deletes by time, else the embedded one."""
-    with (engine if engine.deletes else ENGINES[0]).serve(tmp_path) as maker:
+    with (engine if engine.deletes else ENGINES[0]).serve(tmp_path, request) as maker:
         opened = open_series(maker())
         yield opened
         opened.close()
@@ -274,9 +254,11 @@ def test_names_with_quotes_and_chinese_are_only_names(store):
     assert store.read(names, at(0), at(1), ["state"]).num_rows == 3
 
 
-def test_statistics_tell_the_bytes_on_disk(store):
-    write(store, sample("a", 0, state=1))
-    assert store.statistics().size_bytes > 0
+def test_statistics_tell_rows_and_age(store):
+    write(store, sample("a", 0, state=1), sample("b", 70, state=1))
+    found = store.statistics()
+    assert (found.rows, found.oldest, found.newest) == (2, at(0), at(70))
+    assert found.size_bytes >= 0
 
 
 # The model

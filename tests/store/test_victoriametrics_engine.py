@@ -1,0 +1,124 @@
+"""What only the VictoriaMetrics engine has to cope with: flags, absence, restarts, milliseconds."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from store.energy import device_energy
+from store.engines.lines import lines, tag, untag
+from store.engines.victoriametrics import parse_address
+from store.periods import Period
+from store.problem import ProblemsError
+from store.samples import Sample, samples_to_table
+from store.series import SeriesUnavailableError, open_series
+
+START = datetime(2025, 10, 1, tzinfo=UTC)
+
+
+def sample(number: int = 0, **values) -> Sample:
+    moment = START + number * timedelta(minutes=15)
+    return Sample("a", moment, moment, values or {"generated_energy_wh": 100 * number})
+
+
+def test_a_server_with_the_wrong_flags_is_refused(
+    tmp_path, start_victoria_metrics
+):
+    with start_victoria_metrics(tmp_path, ()) as (port, _), pytest.raises(ProblemsError) as caught:
+        open_series(f"victoriametrics://127.0.0.1:{port}")
+    fixes = [problem.how_to_fix for problem in caught.value.problems]
+    assert any("-dedup.minScrapeInterval" in fix for fix in fixes)
+    assert any("-retentionPeriod" in fix for fix in fixes)
+    assert {problem.where for problem in caught.value.problems} == {"SUNLEDGER_SERIES_URL"}
+
+
+def test_an_absent_server_is_told_with_the_setting(free_port):
+    with pytest.raises(ProblemsError, match="连不上 VictoriaMetrics"):
+        open_series(f"victoriametrics://127.0.0.1:{free_port}")
+
+
+@pytest.mark.parametrize(
+    "url", ["victoriametrics://", "victoriametrics://h?colour=red", "victoriametrics://h?measurement=A-b"]
+)
+def test_a_wrong_address_is_refused(url):
+    with pytest.raises(ProblemsError, match="写得不对"):
+        parse_address(url)
+
+
+def test_a_cluster_has_tenant_paths_and_a_token():
+    address = parse_address(
+        "victoriametrics+https://:s3cret@vm.example:8481?write_path=/insert/0/influx&read_path=/select/0/prometheus"
+    )
+    assert address.base == "https://vm.example:8481"
+    assert (address.write_path, address.read_path) == ("/insert/0/influx", "/select/0/prometheus")
+    assert address.token == "s3cret"
+
+
+def test_after_a_crash_the_batch_can_be_sent_again(
+    tmp_path, start_victoria_metrics
+):
+    batch = samples_to_table([sample(n) for n in range(40)])
+    with start_victoria_metrics(tmp_path) as (port, process):
+        store = open_series(f"victoriametrics://127.0.0.1:{port}")
+        assert store.write(batch).stored == 40
+        process.kill()
+        process.wait()
+        with pytest.raises(SeriesUnavailableError):
+            store.write(samples_to_table([sample(41)]))
+        store.close()
+    with start_victoria_metrics(tmp_path) as (port, _):
+        # Killed before it settled: whatever was lost comes back when the spool sends the batch again.
+        store = open_series(f"victoriametrics://127.0.0.1:{port}")
+        store.write(batch)
+        assert store.statistics().rows == 40
+        assert store.write(batch).duplicates == 40
+        store.close()
+
+
+def test_what_has_settled_survives_kill_9(tmp_path, start_victoria_metrics):
+    with start_victoria_metrics(tmp_path) as (port, process):
+        store = open_series(f"victoriametrics://127.0.0.1:{port}")
+        store.write(samples_to_table([sample(n) for n in range(500)]))
+        time.sleep(15)
+        process.kill()
+        process.wait()
+        store.close()
+    with start_victoria_metrics(tmp_path) as (port, _):
+        store = open_series(f"victoriametrics://127.0.0.1:{port}")
+        assert store.statistics().rows == 500
+        store.close()
+
+
+def test_energy_is_the_same_as_from_the_embedded_engine(tmp_path, start_victoria_metrics):
+    samples = []
+    for day in range(3):
+        for quarter in range(96):
+            hour = quarter / 4
+            gained = day * 480_000 + max(0, min(48, quarter - 24)) * 10_000
+            moment = START + timedelta(days=day, hours=hour - 8)
+            samples.append(Sample("a", moment, moment, {"generated_energy_wh": 5_000_000 + gained}))
+    periods = [Period.parse("2025-10"), *Period.parse("2025-10").days()]
+    with start_victoria_metrics(tmp_path) as (port, _):
+        found = []
+        for url in (f"victoriametrics://127.0.0.1:{port}", f"duckdb:///{tmp_path / 'x.duckdb'}"):
+            store = open_series(url)
+            store.write(samples_to_table(samples))
+            found.append(device_energy(store, ["a"], periods, rated_power_w={"a": 60_000}))
+            store.close()
+    assert found[0] == found[1]
+    assert found[0][0].energy_wh == 3 * 480_000
+
+
+@pytest.mark.parametrize("name", ["a", "一号 逆变器", "a,b=c d\\", "100%", "x/y:z.1~2"])
+def test_any_identifier_becomes_a_plain_tag_and_back(name):
+    assert untag(tag(name)) == name
+    assert not set(tag(name)) & set(" ,=\\\"'\n")
+
+
+def test_lines_hold_only_what_was_measured():
+    given = Sample("a b", START, START, {"active_power_w": 1.5, "state": 3, "frequency_hz": float("nan")}, 4)
+    table = samples_to_table([given])
+    typed, plain = (next(iter(lines(table, "m", unit_us=1, typed=t))) for t in (True, False))
+    us = int(START.timestamp()) * 1_000_000
+    assert typed == f"m,device=a%20b flags=4i,received_us={us}i,active_power_w=1.5,state=3i {us}"
+    assert plain == f"m,device=a%20b flags=4,received_us={us},active_power_w=1.5,state=3 {us}"
