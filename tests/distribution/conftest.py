@@ -62,6 +62,7 @@ def clerk(village, number=1):
 class County:
     database: object
     ring: object
+    now: datetime = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
 
     def statement(self, rows, name="结算单.csv", *, dry_run=False, at=START, actor=FINANCE):
         text = "\n".join([HEADING, *rows]) + "\n"

@@ -82,7 +82,8 @@ def _raw(session, seq, legs, previous="0" * 64, period="2026-10"):
     session.execute(
         text(
             "INSERT INTO journal (book, seq, business_date, period, kind, text, idempotency_key, "
-            "request_hash, source, attributes, previous_hash, hash, recorded_at, recorded_by) VALUES (:book, :seq, "
+            "request_hash, source, attributes, previous_hash, hash, recorded_at, recorded_by) "
+            "VALUES (:book, :seq, "
             "'2026-10-01', :period, 'x', 'x', :key, :h, '', '{}', :p, :h, '2026-10-01 00:00:00', 'x')"
         ),
         {"book": BOOK, "seq": seq, "period": period, "key": f"raw{seq}", "h": "a" * 64, "p": previous},
