@@ -22,6 +22,7 @@ TABLE_MODULES = (
     "registry.audit",
     "registry.parameters",
     "registry.intake",
+    "registry.account_changes",
     "monitoring.tables",
     "distribution.settlement.tables",
     "distribution.plans.tables",

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry import audit
+from registry.account_changes import PayeeAccountChangeRow
 from registry.actors import Actor, Permission
 from registry.households import HouseholdMemberRow, PayeeAccountRow
 from registry.secrets import KeyRing
@@ -28,6 +29,7 @@ def encrypt_anew(session: Session, actor: Actor, ring: KeyRing, now: datetime) -
     for table, fields in (
         (HouseholdMemberRow, ("id_number", "phone")),
         (PayeeAccountRow, ("account",)),
+        (PayeeAccountChangeRow, ("account",)),
     ):
         for row in session.scalars(select(table)):
             written += sum(_encrypt_anew(row, field, ring) for field in fields)

@@ -14,7 +14,7 @@ from functools import cache
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import CheckConstraint, ForeignKey, Index, delete, or_, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, delete, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
@@ -260,6 +260,10 @@ def authenticate(
     Five failures of one login from one source close it for that source for 15 minutes; another source is
     not affected, so that nobody can lock others out. The caller commits in both cases.
     """
+    if session.get_bind().dialect.name == "postgresql":
+        # Attempts that run side by side are counted one after the other; SQLite has one writer anyway.
+        lock = func.pg_advisory_xact_lock(func.hashtextextended(_failure_key(credentials), 0))
+        session.execute(select(lock))
     failure = _failure(session, credentials)
     if failure is not None and failure.locked_until is not None and failure.locked_until > now:
         wait = int((failure.locked_until - now).total_seconds()) + 1

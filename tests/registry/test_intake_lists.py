@@ -142,7 +142,7 @@ def test_a_member_is_added_once_and_stays_in_one_household(filled, id_number) ->
     assert "户主已登记为" in look(filled, upload("members", header, second_head)).all_problems[0].what
     take_back(filled, batch)
     with filled.database.reading() as session:
-        assert len(households.members(session, CLERK, filled.ring, "h0-1")) == 1
+        assert len(households.members(session, CLERK, filled.ring, "h1-1")) == 1
 
 
 def parts(world):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from registry import audit, divisions, enrolment, households, parameters, stations, users
+from registry import account_changes, audit, divisions, enrolment, households, parameters, stations, users
 from registry.actors import PERMISSIONS, Actor, NotPermittedError, Permission, Role
 from store.periods import Period
 
@@ -74,6 +74,9 @@ READERS = {
     ],
     "enrolment.enrolments": lambda s, a, _: [[e.village_code] for e in enrolment.enrolments(s, a)],
     "enrolment.posts": lambda s, a, _: [[p.village_code] for p in enrolment.posts(s, a)],
+    "account_changes.account_changes": lambda s, a, _: [
+        [change.village_code] for change in account_changes.account_changes(s, a)
+    ],
     "users.users": lambda s, a, _: [[u.area] for u in users.users(s, a)],
 }
 # Values of parameters are public; the audit is one chain, read by auditors alone.
@@ -89,7 +92,7 @@ def _owners(session, world, station_ids):
 def test_every_reader_of_the_registry_is_checked_here() -> None:
     found = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (audit, divisions, enrolment, households, parameters, stations, users)
+        for module in (account_changes, audit, divisions, enrolment, households, parameters, stations, users)
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if function.__module__ == module.__name__
         and not name.startswith("_")
@@ -163,8 +166,11 @@ def test_a_write_outside_the_area_is_refused(world) -> None:
             )
 
 
+NOT_FILLED = {"households.plain_payee_accounts", "users.users", "account_changes.account_changes"}
+
+
 def test_every_reader_works_on_postgresql_as_on_sqlite(filled_both) -> None:
     actor = Actor("u", "某人", Role.COUNTY, "520491000000")
     with filled_both.database.transaction() as session:
-        for name in sorted(set(READERS) - {"households.plain_payee_accounts", "users.users"}):
+        for name in sorted(set(READERS) - NOT_FILLED):
             assert list(READERS[name](session, actor, filled_both)), name

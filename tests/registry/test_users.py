@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -252,3 +253,10 @@ def test_a_reset_gives_a_new_one_time_password(database) -> None:
         new = passwords.reset_password(session, ADMIN, user_id, NOW)
     assert isinstance(attempt(database, "wang", old), Refusal)
     assert isinstance(attempt(database, "wang", new), Actor)
+
+
+def test_guesses_side_by_side_are_counted_one_by_one(both) -> None:
+    make(both)
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: attempt(both, "wang", "wrong"), range(12)))
+    assert sum(answer.retry_after_seconds == 0 for answer in answers) == 5
