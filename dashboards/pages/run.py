@@ -173,17 +173,22 @@ def _no_action(actor: Actor, found: Run, *, is_maker: bool) -> str:
 
 
 def _timeline(events: Sequence[RunEvent], votes: Sequence[Vote]) -> tuple[TimelineItem, ...]:
-    voted = {(one.voter_id, one.at) for one in votes}
-    items = [
-        TimelineItem(one.at, one.by_name, STATE_NAMES[one.state], one.reason)
-        for one in events
-        if (one.by, one.at) not in voted
-    ]
-    items += [
-        TimelineItem(one.at, one.voter_name, f"{one.gate_name}：{_DECISIONS[one.decision]}", one.reason)
-        for one in votes
-    ]
+    cast = {(one.voter_id, one.at): one for one in votes}
+    items = []
+    for event in events:
+        ballot = cast.pop((event.by, event.at), None)
+        items.append(_cast(ballot) if ballot else _happened(event))
+    items += [_cast(ballot) for ballot in cast.values()]
     return tuple(sorted(items, key=lambda item: item.at))
+
+
+def _happened(event: RunEvent) -> TimelineItem:
+    return TimelineItem(event.at, event.by_name, STATE_NAMES[event.state], event.reason)
+
+
+def _cast(ballot: Vote) -> TimelineItem:
+    what = f"{ballot.gate_name}：{_DECISIONS[ballot.decision]}"
+    return TimelineItem(ballot.at, ballot.voter_name, what, ballot.reason)
 
 
 def _decide(

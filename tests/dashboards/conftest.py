@@ -5,18 +5,24 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
+from sqlalchemy.orm import Session
 
 from api.app import create_app
+from api.demo.county import CountySize
+from api.demo.seeding import seed
 from dashboards.web import Services
-from registry.actors import Actor, Role
-from registry.divisions import Division, add_division
-from registry.users import NewUser, create_user
+from distribution.approval.runs import Run, runs
+from registry.actors import SYSTEM, Actor, Role
+from registry.divisions import Division, add_division, villages
+from registry.households import households
+from registry.stations import stations
+from registry.users import LoginPolicy, NewUser, create_user, open_session
 from store.db import Base, Database, open_database
 from store.series import SeriesStore, open_series
 from tests.conftest import load_tables
@@ -158,6 +164,90 @@ def as_user(site: Site, loop: asyncio.AbstractEventLoop) -> Callable[[str], Visi
     return lambda login: Visitor(site.application, loop).log_in(login)
 
 
+NOON = datetime(2026, 11, 25, 4, 30, tzinfo=UTC)
+SIZE = CountySize(villages=4, joint_stations=1, households=24, months=2)
+ROLES = {
+    "county": Role.COUNTY,
+    "township": Role.TOWNSHIP,
+    "second": Role.TOWNSHIP,
+    "village": Role.VILLAGE,
+    "maintenance": Role.MAINTENANCE,
+}
+
+
+class County:
+    """A seeded county in a folder of its own, with one open session for each role."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = [NOON]
+        self.database = open_database(f"sqlite:///{folder / 'site.sqlite3'}")
+        self.series = open_series(f"duckdb:///{folder / 'series.duckdb'}")
+        self.services = Services(
+            self.database,
+            self.series,
+            lambda: self.clock[0],
+            folder,
+            watermark="演示数据",
+            session_idle=timedelta(days=400),
+            session_lifetime=timedelta(days=400),
+        )
+        self.application = create_app(self.services)
+        with self.database.transaction() as session:
+            self.villages = [one.code for one in villages(session, SYSTEM)]
+            self.stations = stations(session, SYSTEM)
+            self.runs = runs(session, SYSTEM)
+            self.households = households(session, SYSTEM)
+            self.cookies = {name: self._open(session, name, role) for name, role in ROLES.items()}
+
+    def _open(self, session: Session, name: str, role: Role) -> str:
+        first = self.villages[0]
+        areas = {"village": first, "township": first[:9] + "000", "second": self.villages[-1][:9] + "000"}
+        area = areas.get(name, first[:6] + "0" * 6)
+        creator = Actor("setup", "安装", Role.COUNTY, first[:6] + "0" * 6)
+        create_user(session, creator, NewUser(f"page-{name}", "李强", role, area), NOON, "x")
+        connection = session.connection()
+        found = connection.exec_driver_sql('SELECT id FROM "user" WHERE login = ?', (f"page-{name}",))
+        actor = Actor(found.scalar(), "李强", role, area)
+        connection.exec_driver_sql('UPDATE "user" SET must_change_password = 0')
+        return open_session(session, actor, NOON, LoginPolicy(absolute=timedelta(days=400))).token
+
+    def run(self, village: str, period: str) -> Run:
+        return next(one for one in self.runs if one.book == village and one.period == period)
+
+    def close(self) -> None:
+        self.series.close()
+        self.database.close()
+
+
 @pytest.fixture(scope="session")
-def visitor_class() -> type[Visitor]:
-    return Visitor
+def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The county's files, made once: two played months take seconds."""
+    load_tables()
+    folder = tmp_path_factory.mktemp("seeded")
+    database = open_database(f"sqlite:///{folder / 'site.sqlite3'}")
+    Base.metadata.create_all(database.engine)
+    series = open_series(f"duckdb:///{folder / 'series.duckdb'}")
+    seed(database, series, folder, NOON, seed=7, size=SIZE, progress=lambda *_: None)
+    series.close()
+    database.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def county(seeded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[County]:
+    folder = tmp_path_factory.mktemp("county") / "site"
+    shutil.copytree(seeded_folder, folder)
+    opened = County(folder)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def browse(county: County, loop: asyncio.AbstractEventLoop) -> Callable[[str], Visitor]:
+    def as_role(role: str) -> Visitor:
+        browser = Visitor(county.application, loop)
+        if role != "public":
+            browser.client.cookies.set("sunledger", county.cookies[role])
+        return browser
+
+    return as_role

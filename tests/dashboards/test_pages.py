@@ -1,30 +1,8 @@
 """Every page, over a small seeded county: Chinese, scoped, without inline code, and adding up."""
 
 import re
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from html.parser import HTMLParser
-from pathlib import Path
 
-import pytest
-
-from api.app import create_app
-from api.demo.county import CountySize
-from api.demo.seeding import seed
-from dashboards.web import Services
-from distribution.approval.runs import runs
-from registry.actors import SYSTEM, Actor, Role
-from registry.divisions import villages
-from registry.households import households
-from registry.stations import stations
-from registry.users import LoginPolicy, NewUser, create_user, open_session
-from store.db import Base, open_database
-from store.series import open_series
-from tests.conftest import load_tables
-
-NOW = datetime(2026, 11, 25, 4, 30, tzinfo=UTC)
-SIZE = CountySize(villages=4, joint_stations=1, households=24, months=2)
-ROLES = {"county": Role.COUNTY, "village": Role.VILLAGE, "maintenance": Role.MAINTENANCE}
 NAMES_OF_THINGS = re.compile(
     r"https?://\S+|\b[A-Z0-9]{2,}[A-Z0-9.\-/]*(?:KTL\w*|MT|CX\w*|KS-MT)?\b|\b(?:PDF|Excel|xlsx|xls|csv|JPG|PNG|MB)\b"
 )
@@ -63,61 +41,7 @@ class Reader(HTMLParser):
             self.words.append(data)
 
 
-class County:
-    """A seeded county with one open session for each role."""
-
-    def __init__(self, folder: Path) -> None:
-        load_tables()
-        self.database = open_database(f"sqlite:///{folder / 'site.sqlite3'}")
-        Base.metadata.create_all(self.database.engine)
-        self.series = open_series(f"duckdb:///{folder / 'series.duckdb'}")
-        seed(self.database, self.series, folder, NOW, seed=7, size=SIZE, progress=lambda *_: None)
-        self.services = Services(self.database, self.series, lambda: NOW, folder, watermark="演示数据")
-        self.application = create_app(self.services)
-        with self.database.transaction() as session:
-            self.villages = [one.code for one in villages(session, SYSTEM)]
-            self.stations = stations(session, SYSTEM)
-            self.runs = runs(session, SYSTEM)
-            self.households = households(session, SYSTEM)
-            self.cookies = {name: self._open(session, name, role) for name, role in ROLES.items()}
-
-    def _open(self, session, name: str, role: Role) -> str:
-        county = self.villages[0][:6] + "0" * 6
-        area = self.villages[0] if role is Role.VILLAGE else county
-        creator = Actor("setup", "安装", Role.COUNTY, county)
-        create_user(session, creator, NewUser(f"page-{name}", "李强", role, area), NOW, "x")
-        row = session.connection().exec_driver_sql(f"SELECT id FROM \"user\" WHERE login = 'page-{name}'")  # noqa: S608
-        actor = Actor(row.scalar(), "李强", role, area)
-        session.connection().exec_driver_sql('UPDATE "user" SET must_change_password = 0')
-        return open_session(session, actor, NOW, LoginPolicy()).token
-
-    def run(self, village: str, period: str):
-        return next(one for one in self.runs if one.book == village and one.period == period)
-
-    def close(self) -> None:
-        self.series.close()
-        self.database.close()
-
-
-@pytest.fixture(scope="module")
-def county(tmp_path_factory: pytest.TempPathFactory) -> Iterator[County]:
-    opened = County(tmp_path_factory.mktemp("county"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def browse(county: County, loop, visitor_class):
-    def as_role(role: str):
-        browser = visitor_class(county.application, loop)
-        if role != "public":
-            browser.client.cookies.set("sunledger", county.cookies[role])
-        return browser
-
-    return as_role
-
-
-def pages(county: County) -> list[str]:
+def pages(county) -> list[str]:
     village, month = county.villages[0], "2026-09"
     run = county.run(village, month)
     return [

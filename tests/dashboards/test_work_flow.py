@@ -1,0 +1,154 @@
+"""A month is taken from the village's vote to the ledger by clicking through the pages."""
+
+import re
+from datetime import timedelta
+
+from distribution.approval.runs import run as find_run
+from distribution.approval.states import RunState
+from distribution.statement import village_statement
+from registry.actors import SYSTEM
+
+PHOTO = ("board.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "image/png")
+OPEN = "2026-10"
+
+
+def state_of(county, run_id: str) -> RunState:
+    with county.database.reading() as session:
+        return find_run(session, SYSTEM, run_id).state
+
+
+def decide(browser, run, action: str, files=None, **fields: str):
+    page = f"/runs/{run.id}"
+    return browser.post(f"{page}/{action}", page=page, files=files, content_hash=run.content_hash, **fields)
+
+
+def test_an_objection_is_recorded_and_shown(county, browse):
+    run = county.run(county.villages[2], OPEN)
+    browser = browse("second")
+    answer = browser.post(
+        f"/runs/{run.id}/objections", page=f"/runs/{run.id}", claimant="张老汉", reason="少算了一天", line="1"
+    )
+    assert answer.status_code == 303
+    page = browser.get(f"/runs/{run.id}").text
+    assert "少算了一天" in page
+    assert "第 1 行" in page
+
+
+def test_a_month_goes_from_the_vote_to_the_ledger(county, browse):
+    run = county.run(county.villages[0], OPEN)
+    assert run.state is RunState.VILLAGE_SUBMITTED
+    village, township, office = browse("village"), browse("township"), browse("county")
+
+    page = village.get(f"/runs/{run.id}").text
+    assert f"同意分配 {run.household_count} 户" in page
+    assert decide(village, run, "vote", decision="approve").status_code == 303
+    assert state_of(county, run.id) is RunState.VILLAGE_AGREED
+
+    no_photo = decide(village, run, "notice", files={"photo": ("a.txt", b"text", "text/plain")})
+    assert no_photo.status_code == 409
+    assert "不是图片" in no_photo.text
+    assert decide(village, run, "notice", files={"photo": PHOTO}).status_code == 303
+    assert state_of(county, run.id) is RunState.NOTICE_OPEN
+
+    early = decide(township, run, "vote", decision="approve")
+    assert early.status_code == 409
+    assert state_of(county, run.id) is RunState.NOTICE_OPEN
+
+    county.clock[0] += timedelta(days=8)
+    assert office.post(f"/work/{OPEN}/close", page="/work").status_code == 303
+    assert state_of(county, run.id) is RunState.NOTICE_CLOSED
+    assert decide(township, run, "vote", decision="approve").status_code == 303
+    assert decide(office, run, "vote", decision="approve").status_code == 303
+    assert state_of(county, run.id) is RunState.POSTED
+    with county.database.reading() as session:
+        statement = village_statement(session, SYSTEM, run.book, OPEN)
+    assert statement.is_booked
+    assert statement.difference_fen == 0
+    timeline = office.get(f"/runs/{run.id}").text
+    steps = ["村民代表会议表决：同意", "公示期满", "乡镇审核：同意", "县级审批：同意", "已记账"]
+    assert sorted(steps, key=timeline.index) == steps
+
+
+def test_a_repeated_click_decides_nothing_twice(county, browse):
+    run = county.run(county.villages[0], OPEN)
+    assert decide(browse("village"), run, "submit").status_code in {303, 409}
+    assert state_of(county, run.id) is RunState.POSTED
+
+
+def test_a_decision_about_another_content_is_refused(county, browse):
+    run = county.run(county.villages[3], OPEN)
+    browser = browse("second")
+    page = f"/runs/{run.id}"
+    answer = browser.post(f"{page}/vote", page=page, content_hash="0" * 64, decision="approve")
+    assert answer.status_code == 409
+    assert "刷新页面" in answer.text
+    assert state_of(county, run.id) is run.state
+
+
+def test_returning_a_run_needs_a_reason_and_sends_it_back(county, browse):
+    run = county.run(county.villages[3], OPEN)
+    browser = browse("second")
+    without = decide(browser, run, "vote", decision="return")
+    assert without.status_code == 409
+    assert "原因" in without.text
+    assert decide(browser, run, "vote", decision="return", reason="岗位天数有误").status_code == 303
+    assert state_of(county, run.id) is RunState.REVISION_REQUESTED
+    assert "岗位天数有误" in browser.get(f"/runs/{run.id}").text
+
+
+def test_who_may_not_is_offered_nothing_and_refused(county, browse):
+    run = county.run(county.villages[1], OPEN)
+    office = browse("county")
+    assert "否决" not in office.get(f"/runs/{run.id}").text
+    refused = office.client.post(
+        f"/runs/{run.id}/vote",
+        data={
+            "csrf_token": office.token_of(f"/runs/{run.id}"),
+            "content_hash": run.content_hash,
+            "decision": "approve",
+        },
+    )
+    assert refused.status_code in {403, 409}
+    assert state_of(county, run.id) is RunState.VILLAGE_AGREED
+
+
+def statement_file(county, *rows: str) -> tuple[str, bytes, str]:
+    text = "户号,结算月份,上网电量,上网电价,上网电费\n" + "\n".join(rows)
+    return "十一月.csv", text.encode("utf-8-sig"), "text/csv"
+
+
+def test_a_statement_is_checked_before_it_is_imported(county, browse):
+    browser = browse("county")
+    account = county.stations[0].account_number
+    file = statement_file(county, f"{account},2026-11,1000,0.3844,384.40", "999,2026-11,1,0.3844,0.38")
+    checked = browser.post("/settlements/import", files={"file": file})
+    assert checked.status_code == 200
+    assert "不在台账内" in checked.text
+    assert "入库 1 站的结算单" in checked.text
+    assert "384.40" in checked.text
+    assert "1,000.0" not in browser.get("/settlements?month=2026-11").text
+
+    kept = re.search(r'name="attachment" value="([0-9a-f]{64})"', checked.text)
+    fields = {"attachment": kept[1], "file_name": "十一月.csv"}
+    done = browser.post("/settlements/import/confirm", page="/settlements/import", **fields)
+    assert done.headers["location"] == "/settlements?month=2026-11&done=1"
+    assert "1,000.0" in browser.get("/settlements?month=2026-11").text
+    again = browser.post("/settlements/import", files={"file": file})
+    assert "没有需要入库的内容" in again.text
+
+
+def test_a_hostile_or_wrong_file_is_refused_with_its_reason(county, browse):
+    browser = browse("county")
+    for content, words in ((b"%PDF-1.7", "不是表格文件"), ("甲,乙\n1,2".encode(), "没有找到结算单的表头")):
+        answer = browser.post("/settlements/import", files={"file": ("a.csv", content, "text/csv")})
+        assert words in answer.text
+    name = browser.post("/settlements/import", files={"file": ("../../<b>x.csv", b"\x00\x01", "text/csv")})
+    assert "<b>x.csv" not in name.text
+
+
+def test_an_unknown_attachment_is_no_way_in(county, browse):
+    browser = browse("county")
+    answer = browser.post(
+        "/settlements/import/confirm", page="/settlements/import", attachment="0" * 64, file_name="x.csv"
+    )
+    assert "文件不在了" in answer.text
