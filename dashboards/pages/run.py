@@ -47,7 +47,7 @@ from distribution.approval.runs import (
     runs,
     submit,
 )
-from distribution.approval.states import STATE_NAMES, RunState
+from distribution.approval.states import GATE_STATES, STATE_NAMES, RunState
 from distribution.approval.votes import Ballot, Vote, vote, votes_of, waiting_gate
 from distribution.ledger.journal import head
 from distribution.types import AllocationLine, PayeeKind
@@ -173,13 +173,18 @@ def _no_action(actor: Actor, found: Run, *, is_maker: bool) -> str:
 
 
 def _timeline(events: Sequence[RunEvent], votes: Sequence[Vote]) -> tuple[TimelineItem, ...]:
-    cast = {(one.voter_id, one.at): one for one in votes}
+    cast = {(one.voter_id, one.at, _leads_to(one)): one for one in votes}
     items = []
     for event in events:
-        ballot = cast.pop((event.by, event.at), None)
+        ballot = cast.pop((event.by, event.at, event.state), None)
         items.append(_cast(ballot) if ballot else _happened(event))
     items += [_cast(ballot) for ballot in cast.values()]
     return tuple(sorted(items, key=lambda item: item.at))
+
+
+def _leads_to(ballot: Vote) -> RunState:
+    against = {"reject": RunState.REJECTED, "return": RunState.REVISION_REQUESTED}
+    return against.get(ballot.decision) or GATE_STATES[ballot.gate]
 
 
 def _happened(event: RunEvent) -> TimelineItem:
