@@ -27,6 +27,23 @@ class Role(StrEnum):
     PUBLIC = "public"
     SYSTEM = "system"
 
+    @property
+    def word(self) -> str:
+        """The Chinese word for it."""
+        return _ROLE_WORDS[self.value]
+
+
+_ROLE_WORDS = {
+    "county": "县级管理",
+    "township": "乡镇",
+    "village": "村级",
+    "finance": "财务",
+    "maintenance": "运维",
+    "auditor": "审计",
+    "public": "公众",
+    "system": "系统",
+}
+
 
 class Permission(StrEnum):
     """What may be done; a route or a service names the one that it needs."""
@@ -50,6 +67,34 @@ class Permission(StrEnum):
     MANAGE_USERS = "manage_users"
     VIEW_AUDIT = "view_audit"
     VIEW_OPERATIONS = "view_operations"
+
+    @property
+    def word(self) -> str:
+        """What it allows, in Chinese."""
+        return _PERMISSION_WORDS[self.value]
+
+
+_PERMISSION_WORDS = {
+    "view_public": "查看公开信息",
+    "view_stations": "查看电站",
+    "view_money": "查看资金",
+    "view_households": "查看农户",
+    "unmask_personal_data": "查看完整个人信息",
+    "edit_registry": "修改台账",
+    "import_settlement": "导入结算单",
+    "acknowledge_events": "处理运行事件",
+    "compute_run": "测算分配",
+    "vote_village": "村级表决",
+    "approve_township": "乡镇审核",
+    "approve_county": "县级审批",
+    "open_notice": "张贴公示",
+    "decide_objection": "处理异议",
+    "export_batch": "导出发放批次",
+    "import_return": "导入银行回单",
+    "manage_users": "管理用户",
+    "view_audit": "查看审计记录",
+    "view_operations": "查看系统运行情况",
+}
 
 
 _VIEWS = {
@@ -134,7 +179,7 @@ class Actor:
     def require(self, permission: Permission) -> None:
         """Raise NotPermittedError unless the actor's role includes a permission."""
         if not self.may(permission):
-            raise NotPermittedError(f"{self.name}（{self.role}）无权执行 {permission}")
+            raise NotPermittedError(f"{self.name}（{self.role.word}）无权{permission.word}")
 
     def covers(self, division_code: str) -> bool:
         """Tell whether a division lies in the actor's area."""
