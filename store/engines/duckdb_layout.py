@@ -81,7 +81,7 @@ def connect(path: Path, memory_limit: str, threads: int) -> Any:
         "memory_limit": memory_limit,
         "threads": str(threads),
         "preserve_insertion_order": "false",
-        "checkpoint_threshold": "256MB",
+        "checkpoint_threshold": "32MB",
         "temp_directory": f"{path}.tmp",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
