@@ -111,6 +111,7 @@ def _owner(rest: str, purse: str, division: str) -> tuple[PayeeKind, str]:
 
 def _close(book: Book) -> Allocation:
     """Number the lines, add up, and prove that income - deductions + carried in = lines."""
+    _tell_apart(book.payments)
     weights = {weight: Fraction(weight) for weight in {payment.weight for payment in book.payments}}
     lines = tuple(
         AllocationLine(
@@ -122,7 +123,7 @@ def _close(book: Book) -> Allocation:
             weights[payment.weight],
             payment.trail,
             payment.note,
-            payment.component or payment.purse,
+            payment.component,
             payment.village_code,
             payment.tie_break,
         )
@@ -160,6 +161,20 @@ def _close(book: Book) -> Allocation:
         approval=book.approval,
         traces=tuple(book.traces_of(lines)),
     )
+
+
+def _tell_apart(payments: list[Payment]) -> None:
+    """Give a second payment to the same payee for the same thing a component of its own."""
+    seen: set[tuple[str, ...]] = set()
+    for payment in payments:
+        component = payment.component or payment.purse
+        number, name = 1, component
+        payee = (payment.payee_kind, payment.payee_id, payment.village_code)
+        while (*payee, name) in seen:
+            number += 1
+            name = f"{component} {number}"
+        seen.add((*payee, name))
+        payment.component = name
 
 
 def _name_unused(book: Book) -> None:

@@ -29,6 +29,7 @@ def check_plan(plan: Plan) -> list[Problem]:
         *_dead_ends(plan),
         *_order(plan),
         *_income(plan),
+        *_costs(plan),
         *_scope(plan),
     ]
 
@@ -193,6 +194,16 @@ def _overlap(plan: Plan, first: int, second: int) -> bool:
         other.valid_to and one.valid_from and other.valid_to <= one.valid_from
     )
     return not separate
+
+
+def _costs(plan: Plan) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, step in enumerate(plan.steps):
+        for kind in getattr(step, "costs", ()):
+            if kind in seen and _overlap(plan, seen[kind], index):
+                what = f"成本“{kind}”在第 {seen[kind] + 1} 步已经扣除，这里又扣一次"
+                yield Problem(plan.place_of_step(index), what, "一种成本只扣一次")
+            seen.setdefault(kind, index)
 
 
 def _scope(plan: Plan) -> Iterator[Problem]:

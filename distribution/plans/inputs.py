@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from distribution.money import yuan
 from distribution.plans.document import problems_of
 from distribution.plans.notation.values import Number, number_text
+from distribution.plans.primitives.book import prefix_of
 from distribution.types import PlanInput
 from store.periods import Period
 from store.problem import Problem, ProblemsError
@@ -147,7 +148,21 @@ def check_input(inputs: PlanInput, origin: str = "输入") -> list[Problem]:
         for part in inputs.income
         if part.amount_fen < 0
     ]
-    return problems + _impossible_hours(inputs, origin)
+    return problems + _outside(inputs, origin) + _impossible_hours(inputs, origin)
+
+
+def _outside(inputs: PlanInput, origin: str) -> list[Problem]:
+    """Find households of villages that lie outside the division of the run."""
+    prefix = prefix_of(inputs.village_code)
+    strangers = [item for item in inputs.households if not item.village_code.startswith(prefix)]
+    return [
+        Problem(
+            f"{origin} households.{item.id}",
+            f"这一户属于 {item.village_code}，不在本次分配的 {inputs.village_code} 内",
+            "从输入中去掉，或改正区划代码",
+        )
+        for item in strangers
+    ]
 
 
 def _doubles(ids: list[str]) -> list[str]:

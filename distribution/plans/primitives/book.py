@@ -117,6 +117,7 @@ class Book:
         self.after: list[Callable[[], None]] = []
         self.step_index = 0
         self.paid: dict[str, set[str]] = defaultdict(set)
+        self.settled: set[str] = set()
         self._households: dict[str, list[HouseholdInput]] = {}
         self._stay_months = 0
 

@@ -89,6 +89,11 @@ def test_a_sound_plan_has_no_problems():
             "第 23 行",
             "又计一次",
         ),
+        (
+            2 * '[[step]]\nkind = "actual_cost"\nname = "a"\nfrom = "net"\ncosts = ["tax"]\n' + SPLIT,
+            "第 24 行",
+            "成本“tax”在第 2 步已经扣除，这里又扣一次",
+        ),
         (SPLIT + '[[step]]\nkind = "splitt"\n', "第 23 行", "kind 不认识：splitt"),
         (SPLIT + '[[step]]\nlabel = "x"\n', "第 23 行", "kind 不认识：没有写"),
         (SPLIT.replace("parts", "part"), "step[2].part", "没有这样的项"),
@@ -206,8 +211,17 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):
         ),
         ({"incom": []}, "没有这样的项"),
         (
-            {"households": [{"id": "a", "village_code": "1"}, {"id": "a", "village_code": "1"}]},
+            {
+                "households": [
+                    {"id": "a", "village_code": "520499101201"},
+                    {"id": "a", "village_code": "520499101201"},
+                ]
+            },
             "编号 a 出现两次",
+        ),
+        (
+            {"households": [{"id": "a", "village_code": "520499101202"}]},
+            "不在本次分配的 520499101201 内",
         ),
         (
             {"posts": [{"id": "p", "household_id": "x", "kind": "k", "rate_fen": 1, "units": 1}]},

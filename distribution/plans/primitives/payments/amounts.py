@@ -54,7 +54,7 @@ def pay_dues(step: FixedAmounts, book: Book, division: str, dues: Sequence[Due])
     keys = [""] * len(dues)
     if asked > pool:
         _short(step, book, dues, (asked, pool))
-        keys = [book.tie_break(purse, due.household.id) for due in dues]
+        keys = _keys([book.tie_break(purse, due.household.id) for due in dues])
         amounts = split(pool, amounts, keys)
     trail = book.way_to(purse, division) if dues else ()
     book.pay(
@@ -73,6 +73,16 @@ def pay_dues(step: FixedAmounts, book: Book, division: str, dues: Sequence[Due])
         for due, amount, key in zip(dues, amounts, keys, strict=True)
         if amount
     )
+
+
+def _keys(keys: list[str]) -> list[str]:
+    """Return the keys, told apart where one household has two amounts in the list."""
+    counts: dict[str, int] = {}
+    told = []
+    for key in keys:
+        counts[key] = counts.get(key, 0) + 1
+        told.append(key if counts[key] == 1 else f"{key}-{counts[key]}")
+    return told
 
 
 def _short(step: FixedAmounts, book: Book, dues: Sequence[Due], sums: tuple[int, int]) -> None:

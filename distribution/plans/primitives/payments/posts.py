@@ -60,6 +60,7 @@ class Posts(Step):
             if sum(amounts) > pool:
                 self._short(posts, amounts, book, pool)
                 amounts = split(pool, exact, [post.id for post in posts])
+            book.settled.update(f"post {post.id}" for post in posts)
             trail = book.way_to(self.taken_from, division)
             book.pay(
                 self._payment(post, value, amount, (book, division, trail))
@@ -73,17 +74,27 @@ class Posts(Step):
         here = {item.id for item in book.inputs.households if item.village_code.startswith(prefix)}
         posts = []
         for post in sorted(book.inputs.posts, key=lambda post: post.id):
-            if self.kinds and post.kind not in self.kinds:
+            if f"post {post.id}" in book.settled or (self.kinds and post.kind not in self.kinds):
                 continue
             if post.household_id in here - allowed:
                 book.warn(
                     f"岗位 {post.id}（{post.kind}）的户 {post.household_id} 本期不能领“{self._purse(book)}”"
                 )
             elif post.household_id in allowed or (
-                not post.household_id and post.village_code in {"", division}
+                not post.household_id and self._place(post, book) == division
             ):
                 posts.append(post)
         return [post for post in posts if post.evidence or not self.evidence or self._no_evidence(post, book)]
+
+    def _place(self, post: PostInput, book: Book) -> str:
+        """Return the division whose purse pays a post that no household holds."""
+        held = book.divisions_with(self.taken_from)
+        code = post.village_code or (held[0] if len(held) == 1 else "")
+        if not code:
+            book.refuse(
+                f"岗位 {post.id} 没有写农户，也没有写 village_code，不知道由哪个村发", "写上 village_code"
+            )
+        return code
 
     def _purse(self, book: Book) -> str:
         return book.label(self.taken_from)

@@ -46,7 +46,7 @@ class Spending(Step):
             key=lambda item: item.id,
         )
         for item in items:
-            if self.uses and item.use not in self.uses:
+            if f"spending {item.id}" in book.settled or (self.uses and item.use not in self.uses):
                 continue
             if self.evidence and not item.evidence:
                 book.warn(f"支出 {item.id}（{item.use}）没有凭据，本期不付")
@@ -54,6 +54,7 @@ class Spending(Step):
             self._pay(book, item)
 
     def _pay(self, book: Book, item: SpendingInput) -> None:
+        book.settled.add(f"spending {item.id}")
         division = self._division(book, item)
         trail = book.way_to(self.taken_from, division)
         own = ExplanationStep(
