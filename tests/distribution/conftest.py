@@ -1,5 +1,6 @@
 """A small made-up county through which the rooms of distribution are proved."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -38,6 +39,7 @@ from registry.stations import (
     add_station,
     set_shares,
 )
+from store.db import Base, open_database
 
 COUNTY_CODE = "520499000000"
 TOWN_CODE = "520499101000"
@@ -198,11 +200,6 @@ def _household(session, ring, village, number):
         record_attendance(session, COUNTY, [attendance], START + timedelta(days=1))
 
 
-@pytest.fixture
-def county(database):
-    return build(database)
-
-
 LATER = datetime(2026, 11, 26, 2, 0, tzinfo=UTC)
 
 
@@ -217,10 +214,53 @@ def book_october(made):
     return made
 
 
+def _prepare(path, steps):
+    """Make a county in a file of its own and close it, so that tests may copy it."""
+    opened = open_database(f"sqlite:///{path}")
+    Base.metadata.create_all(opened.engine)
+    ring = steps(build(opened)).ring
+    with opened.engine.connect() as connection:
+        connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    opened.close()
+    return path, ring
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """A county before its first bill, and one whose first village has October posted, as files."""
+    folder = tmp_path_factory.mktemp("county")
+    return {
+        "fresh": _prepare(folder / "fresh.sqlite3", lambda made: made),
+        "booked": _prepare(folder / "booked.sqlite3", book_october),
+    }
+
+
 @pytest.fixture
-def booked(county):
+def county_maker(prepared, tmp_path):
+    """Make county after county, each on a copy of a prepared file; all are closed at the end."""
+    opened = []
+
+    def make(name="fresh"):
+        source, ring = prepared[name]
+        copy = tmp_path / f"county{len(opened)}.sqlite3"
+        shutil.copyfile(source, copy)
+        opened.append(open_database(f"sqlite:///{copy}"))
+        return County(opened[-1], ring)
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def county(county_maker):
+    return county_maker()
+
+
+@pytest.fixture
+def booked(county_maker):
     """The county with the first village's October posted."""
-    return book_october(county)
+    return county_maker("booked")
 
 
 @pytest.fixture

@@ -1,10 +1,13 @@
+import shutil
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
 from distribution.disbursing import take_return
 from distribution.verification import verify
 from registry.actors import Actor, Role
+from store.db import open_database
 
 VILLAGE = "520499101201"
 FINANCE = Actor("u_finance", "县财务", Role.FINANCE, "520499000000")
@@ -80,15 +83,14 @@ def _tamper(database, statements):
 
 
 def test_every_kind_of_tampering_is_found_and_its_place_named(answered, tmp_path):
-    import shutil
-
-    from store.db import open_database
-
+    source = Path(answered.database.engine.url.database)
+    with answered.database.engine.connect() as connection:
+        connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     answered.database.close()
     missed = []
     for number, (name, (statements, place)) in enumerate(TAMPERINGS.items()):
         copy = tmp_path / f"copy{number}.sqlite3"
-        shutil.copyfile(tmp_path / "test.sqlite3", copy)
+        shutil.copyfile(source, copy)
         opened = open_database(f"sqlite:///{copy}")
         _tamper(opened, statements)
         with opened.reading() as session:
