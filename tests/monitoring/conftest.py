@@ -43,7 +43,7 @@ def _register(session):
     for identifier, code, name, level, parent in rows:
         add_division(session, CLERK, Division(identifier, code, name, level, parent, SINCE), NOON)
     for number, code in enumerate(VILLAGES, start=1):
-        place = Station(f"s{number}", f"{VILLAGES[code]}电站", "village", code, 100_000, 27.0, 106.0)
+        place = Station(f"s{number}", f"{VILLAGES[code]}电站", "village", code, 100_000, 27.0, 120.0)
         add_station(session, CLERK, place, NOON)
         for slot in (1, 2):
             add_device(
@@ -51,16 +51,16 @@ def _register(session):
                 CLERK,
                 Device(
                     f"s{number}i{slot}", f"s{number}", "inverter", f"{slot}号逆变器", "sungrow_sg_string",
-                    SINCE, host="127.0.0.1", cycle_seconds=300, rated_power_w=50_000, position=slot,
+                    SINCE, host="127.0.0.1", cycle_seconds=900, rated_power_w=50_000, position=slot,
                 ),
                 NOON,
             )  # fmt: skip
 
 
 def bell(moment):
-    """Power [W] of a 50 kW inverter on a clear day: a half sine from 06:00 to 18:00 Beijing time."""
+    """Power [W] of a 50 kW inverter on a clear day: a half sine from 05:00 to 19:00 Beijing time."""
     hour = (moment.hour + 8 + moment.minute / 60) % 24
-    return 40_000 * math.sin(math.pi * (hour - 6) / 12) if 6 < hour < 18 else 0.0
+    return 40_000 * math.sin(math.pi * (hour - 5) / 14) if 5 < hour < 19 else 0.0
 
 
 STEP = timedelta(minutes=15)
