@@ -20,6 +20,7 @@ from api.demo.story import FactKind
 from distribution.approval.notices import (
     Complaint,
     NoticeTerms,
+    close_notice,
     decide_objection,
     open_notice,
     raise_objection,
@@ -27,7 +28,7 @@ from distribution.approval.notices import (
 from distribution.approval.runs import Run, live_run, submit
 from distribution.approval.states import RunState
 from distribution.approval.votes import Ballot, vote
-from distribution.closing import close_month
+from distribution.closing import advance, close_month
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.payout.payouts import BatchOrder
 from documents.attachments import store_attachment
@@ -92,10 +93,10 @@ def play_whole_month(one: _Month) -> None:
     _each(one, everyone, RunState.VILLAGE_SUBMITTED, _vote_in_village)
     _each(one, everyone, RunState.VILLAGE_AGREED, _open_notice)
     _object(one)
-    _close(one, TOWNSHIP_DAY)
+    _each(one, everyone, RunState.NOTICE_OPEN, _take_down)
     _each(one, everyone, RunState.NOTICE_CLOSED, _vote_in_township)
     _each(one, everyone, RunState.TOWNSHIP_APPROVED, _vote_in_county)
-    _close(one, COUNTY_DAY)
+    _each(one, everyone, RunState.COUNTY_APPROVED, _book)
     _pay(one)
 
 
@@ -107,7 +108,7 @@ def play_open_month(one: _Month) -> None:
     _each(one, villages, RunState.COMPUTED, _submit)
     _each(one, _from(villages, 1), RunState.VILLAGE_SUBMITTED, _vote_in_village)
     _each(one, _from(villages, 3), RunState.VILLAGE_AGREED, _open_notice)
-    _close(one, TOWNSHIP_DAY)
+    _each(one, _from(villages, 3), RunState.NOTICE_OPEN, _take_down)
     _each(one, _from(villages, 4), RunState.NOTICE_CLOSED, _vote_in_township)
     _each(one, _only(villages, 2), RunState.VILLAGE_AGREED, _open_notice_late)
 
@@ -173,6 +174,14 @@ def _object(one: _Month) -> None:
             raised = raise_objection(session, cadre, run.id, complaint, one.day(NOTICE_DAY + 1))
             decision = ("rejected", "核对考勤表无误，已当面说明")
             decide_objection(session, clerk, raised.id, decision, one.day(NOTICE_DAY + 3))
+
+
+def _take_down(session: Session, one: _Month, run: Run) -> None:
+    close_notice(session, SYSTEM, run.id, one.day(TOWNSHIP_DAY))
+
+
+def _book(session: Session, one: _Month, run: Run) -> None:
+    advance(session, SYSTEM, run, one.day(COUNTY_DAY))
 
 
 def _vote_in_township(session: Session, one: _Month, run: Run) -> None:
