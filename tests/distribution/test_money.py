@@ -77,10 +77,11 @@ def read_capitals(words: str) -> int:
     return read_whole(whole) * 100 + fen
 
 
+@pytest.mark.soak
 def test_capitals_read_back_as_the_same_amount():
     seed = 20261125
     chooser = random.Random(seed)
-    print(f"seed {seed}, {COUNT} amounts")  # noqa: T201, a proof shows its seed and count
+    print(f"seed {seed}, {COUNT} amounts")
     for _ in range(COUNT):
         amount = chooser.randrange(10 ** chooser.randrange(1, 18))
         if chooser.random() < 0.5:
@@ -147,6 +148,7 @@ WEIGHTS = st.lists(
 ).filter(sum)
 
 
+@pytest.mark.soak
 @settings(max_examples=COUNT // 20, deadline=None)
 @given(st.integers(0, 10**9), WEIGHTS, st.randoms(use_true_random=False))
 def test_a_split_is_exact_near_fair_and_independent_of_order(total, weights, chooser):

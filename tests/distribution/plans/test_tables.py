@@ -29,6 +29,18 @@ CLERK = Actor("u2", "乡镇", Role.TOWNSHIP, "520499101000")
 VILLAGE = "520499101201"
 TEXT = template_path("default_county").read_text(encoding="utf-8")
 
+STATEMENTS = (
+    (
+        "INSERT INTO plan_publication"
+        " (plan_id, version, division_code, valid_from, recorded_at, recorded_by)"
+        " VALUES ('default-county', 2, '', '2026-01-01', '2026-01-01', 'x')"
+    ),
+    "UPDATE plan_publication SET valid_from = '2000-01-01'",
+    "DELETE FROM plan_publication",
+    "UPDATE plan_version SET text = ''",
+    "DELETE FROM plan_state",
+)
+
 
 def changed(**values: str) -> str:
     head, body = TEXT.split("\n[[class]]", 1)
@@ -76,17 +88,7 @@ def test_the_database_itself_refuses_overlap_and_change(database):
     with database.transaction() as session:
         publish(session, COUNTY, TEXT, NOW)
         save(session, COUNTY, changed(version="2"), NOW)
-    for statement in (
-        (
-            "INSERT INTO plan_publication"
-            " (plan_id, version, division_code, valid_from, recorded_at, recorded_by)"
-            " VALUES ('default-county', 2, '', '2026-01-01', '2026-01-01', 'x')"
-        ),
-        "UPDATE plan_publication SET valid_from = '2000-01-01'",
-        "DELETE FROM plan_publication",
-        "UPDATE plan_version SET text = ''",
-        "DELETE FROM plan_state",
-    ):
+    for statement in STATEMENTS:
         with pytest.raises(DBAPIError), database.transaction() as session:
             session.execute(text(statement))
 
@@ -114,3 +116,18 @@ def test_states_go_forward_one_at_a_time_and_testing_runs_the_cases(database):
             advance(session, CLERK, plan, StateChange(PlanState.APPROVED, ""), NOW)
         with pytest.raises(ProblemsError, match=r"应为 600\.01 元，算出 600\.00 元，差 -0\.01 元"):
             publish(session, COUNTY, wrong, NOW)
+
+
+def test_postgresql_keeps_the_same_rules(postgres):
+    with postgres.transaction() as session:
+        first = publish(session, COUNTY, TEXT, NOW)
+        save(session, COUNTY, changed(version="2", valid_from="2026-07-01"), NOW)
+        assert plan_for(session, VILLAGE, date(2026, 10, 1)) == load_plan(TEXT)
+    for statement in STATEMENTS:
+        with pytest.raises(DBAPIError), postgres.transaction() as session:
+            session.execute(text(statement))
+    with postgres.transaction() as session:
+        retire(session, COUNTY, first, on=date(2026, 7, 1), now=NOW)
+        publish(session, COUNTY, changed(version="2", valid_from="2026-07-01"), NOW)
+    with postgres.reading() as session:
+        assert plan_for(session, VILLAGE, date(2026, 10, 1)).version == 2
