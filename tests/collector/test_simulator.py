@@ -21,7 +21,7 @@ MODBUS_PROFILES = [name for name in list_profiles() if load_profile(name).protoc
 
 
 @pytest.mark.parametrize("name", MODBUS_PROFILES)
-@given(power=st.integers(0, 60_000), energy=st.integers(0, 900_000_000))
+@given(power=st.integers(0, 60_000), energy=st.integers(1_000, 900_000_000))
 @settings(max_examples=15, deadline=None)
 def test_what_a_profile_encodes_it_decodes(name: str, power: int, energy: int) -> None:
     encoder = Encoder(load_profile(name), Identity(serial="A1234", rated_power_w=60_000))
@@ -41,11 +41,11 @@ def test_what_a_profile_encodes_it_decodes(name: str, power: int, energy: int) -
         for index in range(block.count)
     }
     values = decode(encoder.profile, fetched).values
-    got = [name for name in ("generated_energy_wh", "exported_energy_wh") if name in values]
-    assert got
-    for quantity in got:
+    has = {field.quantity for field in encoder.profile.fields}
+    for quantity in has & {"generated_energy_wh", "exported_energy_wh"}:
         assert abs(values[quantity] - shown[quantity]) <= 10, quantity
-    assert values["active_power_w"] == pytest.approx(power, abs=10)
+    if "active_power_w" in has:
+        assert values["active_power_w"] == pytest.approx(power, abs=10)
     if "state" in values:
         assert values["state"] == 3
 
