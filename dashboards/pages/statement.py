@@ -136,7 +136,7 @@ def _terms(found: VillageStatement) -> tuple[Term, ...]:
 
 def _purses(found: VillageStatement) -> tuple[PurseRow, ...]:
     total = found.total_fen
-    notes = {line.item: _purse_formula(line) for line in found.lines}
+    notes = {line.item: _purse_formula(line) for line in reversed(found.lines)}
     return tuple(
         PurseRow(
             one.label,
