@@ -27,6 +27,7 @@ from store.problem import Problem, ProblemsError
 SUN_HOURS_PER_DAY = 16
 SUN_HOURS_PER_DAY_OF_A_YEAR = 12
 HALF_YEAR_DAYS = 181
+HALF = Fraction(1, 2)
 
 
 def _plain_date(value: object) -> object:
@@ -188,7 +189,7 @@ def _impossible_hours(inputs: PlanInput, origin: str) -> list[Problem]:
             problems.append(
                 Problem(
                     f"{origin} stations.{station.id}",
-                    f"{kwh} 千瓦时 ÷ {kw} 千瓦 = {round(hours)} 小时满发，而这一期日照最多 {limit} 小时",
+                    f"{kwh} 千瓦时 ÷ {kw} 千瓦 = {int(hours + HALF)} 小时满发，而这一期日照最多 {limit} 小时",
                     "检查单位（瓦、千瓦；瓦时、千瓦时）",
                 )
             )

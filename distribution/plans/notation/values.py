@@ -71,7 +71,7 @@ def percent_text(value: Fraction) -> str:
 
 def rounded_percent_text(value: Fraction) -> str:
     """Return a ratio as a percentage with two decimals, for reading only."""
-    hundredths = round(value * 10_000)
+    hundredths = int(value * 10_000 + Fraction(1, 2))
     return f"{hundredths // 100}.{hundredths % 100:02d}%"
 
 
