@@ -114,6 +114,28 @@ def _refuse_float(text: str) -> object:
     raise ValueError(f'小数 {text} 要加引号写成 "{text}"，金额写成整数分')
 
 
+def input_json(inputs: PlanInput) -> str:
+    """Return a plan input as the JSON text that `parse_input` reads back as the same record.
+
+    A past month's frozen input is written with it, so that anybody can try a plan on it.
+    """
+    return json.dumps(_plain(inputs), ensure_ascii=False, indent=1)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else number_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if is_dataclass(value):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+    return value
+
+
 def input_schema() -> dict[str, Any]:
     """Return the JSON Schema of a plan input."""
     return _model_of(PlanInput).model_json_schema()

@@ -8,7 +8,7 @@ import pytest
 from distribution.plans.allocation import allocate
 from distribution.plans.checks import check_plan
 from distribution.plans.document import load_plan, plan_hash, plan_schema
-from distribution.plans.inputs import input_schema, parse_input
+from distribution.plans.inputs import input_json, input_schema, parse_input
 from distribution.plans.templates import template_names, template_path
 from store.problem import ProblemsError
 
@@ -257,6 +257,13 @@ def test_the_published_schemas_describe_the_shipped_plans_and_their_inputs(name)
     jsonschema.Draft202012Validator(plan_schema()).validate(values)
     for case in values["case"]:
         jsonschema.Draft202012Validator(input_schema()).validate(case["input"])
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_an_input_is_written_as_it_is_read(name):
+    for case in load_plan(template_path(name)).cases:
+        inputs = parse_input(case.input)
+        assert parse_input(input_json(inputs)) == inputs
 
 
 def test_the_schema_refuses_what_the_reader_refuses():
