@@ -19,7 +19,7 @@ from distribution.approval.votes import route_of, waiting_gate
 from distribution.ledger.balances import balances, period_state, set_period
 from distribution.ledger.journal import by_key, journals, open_book, post, posted_keys, reversal_of, reverse
 from distribution.money import yuan
-from distribution.payout.payouts import PayoutDraft, create_payouts, payouts
+from distribution.payout.payouts import PayoutDraft, PayoutFilter, create_payouts, payouts
 from distribution.plan_inputs import gather
 from distribution.plans.allocation import allocate
 from distribution.plans.document import Plan, plan_hash
@@ -326,7 +326,7 @@ def payout_drafts(result: Allocation) -> list[PayoutDraft]:
 
 
 def _payout_progress(session: Session, actor: Actor, run: Run) -> VillageProgress:
-    every = payouts(session, actor, run_id=run.id)
+    every = payouts(session, actor, PayoutFilter(run_id=run.id))
     groups: dict[str, list[int]] = {}
     for one in every:
         groups.setdefault(one.state, []).append(one.amount_fen)

@@ -21,10 +21,12 @@ from distribution.payout.payouts import (
     Batch,
     BatchOrder,
     Payout,
+    PayoutFilter,
     attempts,
     create_batch,
     payout_lines,
     payouts,
+    payouts_named,
 )
 from distribution.payout.returns import ReturnResult, import_return
 from distribution.types import Fund
@@ -36,9 +38,7 @@ from store.problem import Problem, ProblemsError
 
 def ready_payouts(session: Session, actor: Actor, *, period: str = "", book: str = "") -> tuple[Payout, ...]:
     """Return the payouts that may go into a batch now: never tried, not held back by an objection."""
-    found = [one for one in payouts(session, actor, book=book) if not one.state]
-    if period:
-        found = [one for one in found if one.period == period]
+    found = payouts(session, actor, PayoutFilter(book=book, period=period, untried=True))
     held = {one.run_id: held_lines(session, actor, one.run_id) for one in found}
     lines = payout_lines(session, [one.id for one in found])
     return tuple(one for one in found if not held[one.run_id] & lines[one.id])
@@ -53,7 +53,7 @@ def send_batch(
     """
     batch, file = create_batch(session, actor, ring, order, now)
     sent = attempts(session, actor, batch_id=batch.id)
-    chosen = {one.id: one for one in payouts(session, actor) if one.batch_id == batch.id}
+    chosen = {one.id: one for one in payouts(session, actor, PayoutFilter(batch_id=batch.id))}
     _require_money(session, actor, sorted({one.book for one in sent}), chosen)
     by_book: dict[tuple[str, str], list[bookings.Payment]] = defaultdict(list)
     funds = _FundsOfRuns(session, actor)
@@ -115,7 +115,7 @@ def take_return(
     """
     before = {(one.payout_id, one.n): one.state for one in attempts(session, actor, batch_id=batch_id)}
     result = import_return(session, actor, source, batch_id, now)
-    owned = {one.id: one for one in payouts(session, actor)}
+    owned = {one.id: one for one in payouts_named(session, actor, [payout_id for payout_id, _n in before])}
     moves: dict[tuple[str, str], list[bookings.Payment]] = defaultdict(list)
     funds = _FundsOfRuns(session, actor)
     touched = set()
@@ -136,7 +136,7 @@ def take_return(
 
 def _move_run(session: Session, actor: Actor, run_id: str, now: datetime) -> None:
     """Bring a run's state in line with its payouts: batched, settled when answered, closed when all paid."""
-    states = {one.state for one in payouts(session, actor, run_id=run_id)}
+    states = {one.state for one in payouts(session, actor, PayoutFilter(run_id=run_id))}
     present = run(session, actor, run_id)
     if present is None:
         return

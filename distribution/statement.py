@@ -19,7 +19,7 @@ from distribution.approval.votes import Vote, votes_of
 from distribution.bookings import COMPONENT_NAMES
 from distribution.ledger.journal import Head, Journal, head, journals
 from distribution.money import uppercase
-from distribution.payout.payouts import Payout, payouts
+from distribution.payout.payouts import Payout, PayoutFilter, payouts
 from distribution.plans.explanation import render_explanation, render_short
 from distribution.plans.tables import plan_version
 from distribution.settlement.reads import billed_energy, outstanding, receipts, settlements
@@ -333,7 +333,7 @@ def _lines(
     session: Session, actor: Actor, run: Run, result: Allocation, books: _Books
 ) -> tuple[StatementLine, ...]:
     people = {one.id: one for one in households(session, actor, run.book)}
-    paid = {one.household_id: one for one in payouts(session, actor, run_id=run.id)}
+    paid = {one.household_id: one for one in payouts(session, actor, PayoutFilter(run_id=run.id))}
     labels = {purse.purse: purse.label for purse in result.purses}
     booked = _line_amounts(books)
     return tuple(
@@ -412,7 +412,7 @@ def household_statement(
     found: dict[str, list[int]] = defaultdict(list)
     for run_id, line_no in lines_of_payee(session, actor, household_id):
         found[run_id].append(line_no)
-    paid = {one.run_id: one for one in payouts(session, actor, household_id=household_id)}
+    paid = {one.run_id: one for one in payouts(session, actor, PayoutFilter(household_id=household_id))}
     lines: list[HouseholdLine] = []
     for one in runs(session, actor, book=person.village_code):
         if one.id in found and span.contains(Period.parse(one.period).start):

@@ -6,7 +6,7 @@ as the same record, whose canonical JSON is the same text.
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
+Builder = Callable[[Any], Any]
 
 
 def thaw(text: str, record: type[Record]) -> Record:
@@ -23,44 +24,47 @@ def thaw(text: str, record: type[Record]) -> Record:
 
     Raises TypeError for an annotation without a canonical form.
     """
-    built: Record = _build(json.loads(text), record)
+    built: Record = _builder(record)(json.loads(text))
     return built
 
 
 @cache
-def _hints(record: type[Any]) -> dict[str, Any]:
-    hints = get_type_hints(record)
-    return {field.name: hints[field.name] for field in fields(record)}
-
-
-def _build(value: Any, hint: Any) -> Any:
-    if hint in (int, str, bool) or value is None:
-        return value
+def _builder(hint: Any) -> Builder:
+    """Return what makes a value of an annotated type out of its plain form; None stays None."""
     origin = get_origin(hint)
+    if hint in (int, str, bool):
+        return _same
     if origin in (Union, types.UnionType):
-        return _build(value, next(one for one in get_args(hint) if one is not type(None)))
+        return _builder(next(one for one in get_args(hint) if one is not type(None)))
     if origin is tuple:
-        return tuple(_build(item, get_args(hint)[0]) for item in value)
+        item = _builder(get_args(hint)[0])
+        return lambda value: None if value is None else tuple(item(one) for one in value)
     if origin is Mapping:
-        return {key: _build(item, get_args(hint)[1]) for key, item in value.items()}
-    return _scalar(value, hint)
+        item = _builder(get_args(hint)[1])
+        return lambda value: None if value is None else {key: item(one) for key, one in value.items()}
+    make = _scalar(hint)
+    return lambda value: None if value is None else make(value)
 
 
-def _scalar(value: Any, hint: Any) -> Any:
+def _same(value: Any) -> Any:
+    return value
+
+
+def _scalar(hint: Any) -> Builder:
     if hint is Fraction:
-        return Fraction(*value["fraction"])
+        return lambda value: Fraction(*value["fraction"])
     if hint is Decimal:
-        return Decimal(value["decimal"])
+        return lambda value: Decimal(value["decimal"])
     if hint is date:
-        return date.fromisoformat(value)
+        return date.fromisoformat
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(value)
+        return hint
     if is_dataclass(hint):
-        return _dataclass(value, hint)
+        return _dataclass(hint)
     raise TypeError(f"{hint} has no canonical form")
 
 
-def _dataclass(value: Mapping[str, Any], record: Any) -> Any:
-    return record(
-        **{name: _build(value[name], kind) for name, kind in _hints(record).items() if name in value}
-    )
+def _dataclass(record: Any) -> Builder:
+    hints = get_type_hints(record)
+    builders = {field.name: _builder(hints[field.name]) for field in fields(record)}
+    return lambda value: record(**{name: builders[name](given) for name, given in value.items()})

@@ -70,8 +70,8 @@ class RunRow(Base):
     plan_hash: Mapped[str] = mapped_column(String(64))
     input_hash: Mapped[str] = mapped_column(String(64))
     content_hash: Mapped[str] = mapped_column(String(64))
-    inputs: Mapped[str] = mapped_column(Text)
-    content: Mapped[str] = mapped_column(Text)
+    inputs: Mapped[str] = mapped_column(Text, deferred=True)
+    content: Mapped[str] = mapped_column(Text, deferred=True)
     amount_fen: Mapped[int] = mapped_column(BigInteger)
     household_count: Mapped[int]
     state: Mapped[str]

@@ -8,8 +8,9 @@ unknown is never sent again by program.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import Select, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from distribution.money import yuan
@@ -145,54 +146,86 @@ def create_payouts(
     ]
     if values:
         session.execute(insert(PayoutRow), values)
-    return payouts(session, actor, run_id=run_id)
+    return payouts(session, actor, PayoutFilter(run_id=run_id))
 
 
-def payouts(
-    session: Session,
-    actor: Actor,
-    *,
-    run_id: str = "",
-    book: str = "",
-    household_id: str = "",
-) -> tuple[Payout, ...]:
+_AT_ONCE = 5000
+_PAYOUT_COLUMNS = (
+    PayoutRow.id,
+    PayoutRow.book,
+    PayoutRow.run_id,
+    PayoutRow.period,
+    PayoutRow.household_id,
+    PayoutRow.amount_fen,
+    PayoutAttemptRow.state,
+    PayoutAttemptRow.n,
+    PayoutAttemptRow.reason,
+    PayoutAttemptRow.batch_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutFilter:
+    """Which payouts to return; an empty field lets everything pass. `untried` wants those never sent."""
+
+    run_id: str = ""
+    book: str = ""
+    household_id: str = ""
+    period: str = ""
+    batch_id: str = ""
+    untried: bool = False
+
+
+ALL_PAYOUTS = PayoutFilter()
+
+
+def payouts(session: Session, actor: Actor, only: PayoutFilter = ALL_PAYOUTS) -> tuple[Payout, ...]:
     """Return payouts of the actor's area with their last attempts, by run and household."""
     actor.require(Permission.VIEW_MONEY)
+    return _found(session, _wanted(actor, only))
+
+
+def payouts_named(session: Session, actor: Actor, ids: Sequence[str]) -> tuple[Payout, ...]:
+    """Return the payouts of these ids in the actor's area, by run and household."""
+    actor.require(Permission.VIEW_MONEY)
+    found: list[Payout] = []
+    for start in range(0, len(ids), _AT_ONCE):
+        part = PayoutRow.id.in_(ids[start : start + _AT_ONCE])
+        found += _found(session, _wanted(actor, ALL_PAYOUTS).where(part))
+    return tuple(sorted(found, key=lambda one: (one.run_id, one.household_id)))
+
+
+def _wanted(actor: Actor, only: PayoutFilter) -> Select[*tuple[Any, ...]]:
+    # The last attempt is looked up per payout: an aggregate over all attempts would read all of history.
     last = (
-        select(PayoutAttemptRow.payout_id, func.max(PayoutAttemptRow.n).label("n"))
-        .group_by(PayoutAttemptRow.payout_id)
-        .subquery()
+        select(func.max(PayoutAttemptRow.n))
+        .where(PayoutAttemptRow.payout_id == PayoutRow.id)
+        .correlate(PayoutRow)
+        .scalar_subquery()
     )
     statement = (
-        select(PayoutRow, PayoutAttemptRow)
-        .outerjoin(last, last.c.payout_id == PayoutRow.id)
+        select(*_PAYOUT_COLUMNS)
         .outerjoin(
-            PayoutAttemptRow, (PayoutAttemptRow.payout_id == PayoutRow.id) & (PayoutAttemptRow.n == last.c.n)
+            PayoutAttemptRow, (PayoutAttemptRow.payout_id == PayoutRow.id) & (PayoutAttemptRow.n == last)
         )
         .where(in_area(actor, PayoutRow.book))
     )
     for column, value in (
-        (PayoutRow.run_id, run_id),
-        (PayoutRow.book, book),
-        (PayoutRow.household_id, household_id),
+        (PayoutRow.run_id, only.run_id),
+        (PayoutRow.book, only.book),
+        (PayoutRow.household_id, only.household_id),
+        (PayoutRow.period, only.period),
+        (PayoutAttemptRow.batch_id, only.batch_id),
     ):
         if value:
             statement = statement.where(column == value)
-    rows = session.execute(statement.order_by(PayoutRow.run_id, PayoutRow.household_id))
-    return tuple(_payout(row, attempt) for row, attempt in rows)
+    if only.untried:
+        statement = statement.where(PayoutAttemptRow.n.is_(None))
+    return statement.order_by(PayoutRow.run_id, PayoutRow.household_id)
 
 
-def _payout(row: PayoutRow, attempt: PayoutAttemptRow | None) -> Payout:
-    payout = Payout(row.id, row.book, row.run_id, row.period, row.household_id, row.amount_fen)
-    if attempt is None:
-        return payout
-    return Payout(
-        *(payout.id, payout.book, payout.run_id, payout.period, payout.household_id, payout.amount_fen),
-        attempt.state,
-        attempt.n,
-        attempt.reason,
-        attempt.batch_id,
-    )
+def _found(session: Session, statement: Select[*tuple[Any, ...]]) -> tuple[Payout, ...]:
+    return tuple(Payout(*row[:6]) if row.n is None else Payout(*row) for row in session.execute(statement))
 
 
 def create_batch(
@@ -205,7 +238,7 @@ def create_batch(
     """
     actor.require(Permission.EXPORT_BATCH)
     _lock(session)
-    chosen = [one for one in payouts(session, actor) if one.id in set(order.payout_ids)]
+    chosen = list(payouts_named(session, actor, order.payout_ids))
     on = local_date(now)
     accounts = plain_payee_accounts(session, actor, ring, on, Disclosure("导出代发文件", now))
     _refuse_unpayable(chosen, accounts, order)

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 from distribution.approval.states import RunState
 from distribution.disbursing import take_return
 from distribution.ledger.balances import balances, period_state, verify_books
-from distribution.payout.payouts import payouts
+from distribution.payout.payouts import PayoutFilter, payouts
 from registry.actors import SYSTEM
 
 FIRST, SECOND = "520499101201", "520499101202"
@@ -65,4 +65,6 @@ def test_a_month_waits_for_each_gate_in_turn_and_says_so(county):
         assert len(owed) == 1
         assert period_state(session, FIRST, "2026-10") == "closed"
         assert sum(one.amount_fen for one in balances(session, SYSTEM, book=FIRST)) == 0
-        assert [one.state for one in payouts(session, SYSTEM, book=FIRST)].count("succeeded") == 2
+        assert [one.state for one in payouts(session, SYSTEM, PayoutFilter(book=FIRST))].count(
+            "succeeded"
+        ) == 2

@@ -17,7 +17,7 @@ from distribution.closing import close_month
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.ledger.balances import balances, verify_books
 from distribution.ledger.journal import journals
-from distribution.payout.payouts import BatchOrder, payouts
+from distribution.payout.payouts import BatchOrder, PayoutFilter, payouts
 from distribution.settlement.receipts import RemittanceFact, record_remittance
 from distribution.verification import verify
 from registry.actors import SYSTEM, Actor, Role
@@ -169,7 +169,7 @@ class LifeOfACounty(RuleBasedStateMachine):
             with self.transaction() as session:
                 chosen = [one.id for one in ready_payouts(session, FINANCE, book=FIRST)]
                 if resend:
-                    every = payouts(session, FINANCE, book=FIRST)
+                    every = payouts(session, FINANCE, PayoutFilter(book=FIRST))
                     chosen += [one.id for one in every if one.state in {"failed", "returned"}]
                 order = BatchOrder(tuple(chosen))
                 self.sent.append(send_batch(session, FINANCE, self.county.ring, order, self.now))
@@ -204,7 +204,7 @@ class LifeOfACounty(RuleBasedStateMachine):
     @invariant()
     def no_more_is_distributed_or_paid_than_was_received(self):
         with self.county.database.reading() as session:
-            every = payouts(session, SYSTEM, book=FIRST)
+            every = payouts(session, SYSTEM, PayoutFilter(book=FIRST))
             bank = balances(session, SYSTEM, book=FIRST, accounts=("bank",))
         assert sum(one.amount_fen for one in every) <= self.received
         assert sum(one.amount_fen for one in bank) >= 0

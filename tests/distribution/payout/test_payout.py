@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.ledger.balances import balances
 from distribution.payout.files import BatchLine, parse_template, read_return, render_batch, template_text
-from distribution.payout.payouts import BatchOrder, batches, export_again, payouts
+from distribution.payout.payouts import BatchOrder, PayoutFilter, batches, export_again, payouts
 from distribution.verification import verify
 from registry.actors import SYSTEM, Actor, NotPermittedError, Role
 from store.problem import ProblemsError
@@ -41,7 +41,7 @@ def give(county, batch, file, words):
 
 def states(county):
     with county.database.reading() as session:
-        return [one.state for one in payouts(session, SYSTEM, book=VILLAGE)]
+        return [one.state for one in payouts(session, SYSTEM, PayoutFilter(book=VILLAGE))]
 
 
 def whole(county):
@@ -82,7 +82,7 @@ def test_nothing_is_sent_before_the_money_is_there(booked):
 def test_what_is_on_its_way_is_not_sent_again(funded):
     funded.batch()
     with funded.database.transaction() as session:
-        every = tuple(one.id for one in payouts(session, SYSTEM, book=VILLAGE))
+        every = tuple(one.id for one in payouts(session, SYSTEM, PayoutFilter(book=VILLAGE)))
         assert ready_payouts(session, FINANCE, book=VILLAGE) == ()
         with pytest.raises(ProblemsError, match="银行处理中"):
             send_batch(session, FINANCE, funded.ring, BatchOrder(every), MOMENT)
@@ -95,7 +95,9 @@ def test_a_failure_stays_owed_and_is_sent_again_only_from_a_list(funded):
     assert whole(funded)
     with funded.database.reading() as session:
         assert ready_payouts(session, FINANCE, book=VILLAGE) == ()
-        failed = next(one for one in payouts(session, SYSTEM, book=VILLAGE) if one.state == "failed")
+        failed = next(
+            one for one in payouts(session, SYSTEM, PayoutFilter(book=VILLAGE)) if one.state == "failed"
+        )
         owed = balances(session, SYSTEM, book=VILLAGE, accounts=("returned_household",))
         assert -sum(one.amount_fen for one in owed) == failed.amount_fen
     with funded.database.transaction() as session:
@@ -112,7 +114,9 @@ def test_unknown_is_never_sent_again_and_may_still_be_answered(funded):
     batch, file = funded.batch()
     give(funded, batch, file, ["处理中", "成功", "成功"])
     with funded.database.transaction() as session:
-        (unknown,) = [one for one in payouts(session, SYSTEM, book=VILLAGE) if one.state == "unknown"]
+        (unknown,) = [
+            one for one in payouts(session, SYSTEM, PayoutFilter(book=VILLAGE)) if one.state == "unknown"
+        ]
         with pytest.raises(ProblemsError, match="未知"):
             send_batch(session, FINANCE, funded.ring, BatchOrder((unknown.id,)), MOMENT)
     give(funded, batch, file, ["成功", "", ""])
