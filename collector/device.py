@@ -129,7 +129,7 @@ class PolledDevice:
         failure = await self._read_blocks(client, self._blocks, words)
         if not words:
             return Outcome(failure=failure or Failure("exception", "设备拒绝了档案里的全部寄存器"))
-        decoded = decode(self._view or self.profile, words)
+        decoded = decode(self._view or self.profile, words, with_points=False)
         identity = None
         if failure is None and now >= self._identity_due:
             identity = await self._read_identity(client, now)
@@ -235,7 +235,7 @@ class PolledDevice:
                 _keep(words, block, result)
             elif not isinstance(result, Permanent):
                 break
-        return decode(profile, words) if words else None
+        return decode(profile, words, with_points=False) if words else None
 
     def charge(self, day: str, requests: int, bytes_exchanged: int) -> None:
         """Add what a poll cost to the account of its calendar day."""

@@ -75,15 +75,15 @@ def scaled(field: Field, number: float, *, exponent: int = 0, ratios: Ratios = D
     numerator, denominator = field.numerator, field.denominator
     for name in field.ratio:
         numerator *= ratios.pt if name == "pt" else ratios.ct
-    if exponent >= 0:
+    if exponent > 0:
         numerator *= 10**exponent
-    else:
+    elif exponent < 0:
         denominator *= 10**-exponent
     product = (number + field.offset) * numerator
-    if isinstance(product, int) and (denominator == 1 or product % denominator == 0):
-        value: float | int = product // denominator
-    else:
-        value = product / denominator
+    value: float | int = product
+    if denominator != 1:
+        whole = isinstance(product, int) and product % denominator == 0
+        value = product // denominator if whole else product / denominator
     if field.magnitude:
         value = abs(value)
     if field.ratio_or_percent and abs(value) > _PERCENT_ABOVE:

@@ -77,7 +77,7 @@ class Field:
     instrument transformers named in `ratio` (`pt`, `ct` or both) and by 10 to the power of the field
     `scale_name`. `sentinels` are raw unsigned patterns that mean “not available”. An `optional` field may
     not exist on every model: any all-ones word in it makes it not available. A `ratio_or_percent` is a power
-    factor that some makers send as a ratio and others in percent.
+    factor that some makers send as a ratio and others in percent. `keys` are the words that it needs.
     """
 
     name: str
@@ -103,6 +103,11 @@ class Field:
     choice: QuantityChoice | None = None
     clock: str = ""
     ratio_or_percent: bool = False
+    keys: tuple[tuple[int, int], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        code, first = self.function_code, self.address
+        object.__setattr__(self, "keys", tuple((code, first + n) for n in range(self.count)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,10 +270,14 @@ class Profile:
     models: tuple[SunSpecModel, ...] = ()
     model_bases: tuple[int, ...] = ()
     items: tuple[MeterItem, ...] = ()
+    by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {item.name: item for item in self.fields})
 
     def field_named(self, name: str) -> Field | None:
         """Return the field of a name, or None."""
-        return next((item for item in self.fields if item.name == name), None)
+        return self.by_name.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,8 +324,9 @@ class Identity:
 class Decoded:
     """Everything that one set of words gives.
 
-    `values` holds the quantities of a sample (`store.samples.QUANTITIES`), nothing for what is missing;
-    `device_clock` is the device's own time, aware, or None.
+    `points` is empty where only a sample was asked for. `values` holds the quantities of a sample
+    (`store.samples.QUANTITIES`), nothing for what is missing; `device_clock` is the device's own time,
+    aware, or None.
     """
 
     points: tuple[Point, ...]
