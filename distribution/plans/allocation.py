@@ -15,6 +15,7 @@ from distribution.types import Allocation, AllocationLine, PayeeKind, PlanInput,
 from store.periods import Period
 from store.problem import Problem, ProblemsError
 
+_KEPT_IN_PURSE = ("carry_over", "works")
 _PARENT_LENGTHS = {"township": 9, "county": 6}
 
 
@@ -42,15 +43,15 @@ def allocate(plan: Plan, inputs: PlanInput) -> Allocation:
 
 
 def _carry_in(book: Book) -> None:
-    """Put the opening balances of carrying purses back; other opening names belong to their steps."""
-    carrying = {purse.name for purse in book.plan.purses if purse.rest == "carry_over"}
-    steps = {step.name for step in book.plan.steps} | {
-        getattr(step, "advance", "") for step in book.plan.steps
-    }
+    """Put the opening balances of purses that keep their money back; reserves and advances stay apart."""
+    carrying = {purse.name for purse in book.plan.purses if purse.rest in _KEPT_IN_PURSE}
+    apart = {purse.name for purse in book.plan.purses if purse.rest == "reserve"}
+    apart |= {step.name for step in book.plan.steps}
+    apart |= {getattr(step, "advance", "") for step in book.plan.steps}
     for entry in book.inputs.opening:
         if entry.purse in carrying:
             book.open_with(entry)
-        elif entry.purse not in steps:
+        elif entry.purse not in apart and entry.amount_fen:
             raise ProblemsError(
                 [
                     Problem(

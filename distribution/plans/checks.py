@@ -154,7 +154,7 @@ def _dead_ends(plan: Plan) -> Iterator[Problem]:
 
 
 def _order(plan: Plan) -> Iterator[Problem]:
-    filled = {purse.name for purse in plan.purses if purse.rest == "carry_over"}
+    filled = {purse.name for purse in plan.purses if purse.rest in {"carry_over", "works"}}
     ever = _all(plan, "gives_to")
     for index, step in enumerate(plan.steps):
         for name in step.takes_from():
