@@ -4,6 +4,7 @@ Owns the Chinese forms of everything that a page shows. Money comes as integer f
 power in W; what is missing is written as “—”, never as 0.
 """
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -13,6 +14,7 @@ from registry.actors import Role
 from store.periods import SHANGHAI, Period, local_date
 
 MISSING = "—"
+_MONTH_CODE = re.compile(r"(?<![\d-])(20\d\d)-(0[1-9]|1[0-2])(?![\d-])")
 _WAN = 10_000_000
 """1 万千瓦时 [Wh]: from here on energy is written in this unit."""
 
@@ -102,6 +104,16 @@ def month(value: str) -> str:
         return value
 
 
+def months_in_words(text: str) -> str:
+    """Return text with every month code such as `2026-10` written as 2026年10月."""
+    return _MONTH_CODE.sub(lambda found: f"{found[1]}年{int(found[2])}月", text)
+
+
+def whole_yuan(amount_fen: int) -> str:
+    """Return an estimated amount in whole yuan: what is estimated shows no fen."""
+    return f"{round(Decimal(amount_fen).scaleb(-2)):,}"
+
+
 def duration(value: timedelta | None) -> str:
     """Return a duration in its two largest units: 3 天 4 小时, 2 小时 5 分, 12 分钟."""
     if value is None:
@@ -139,6 +151,8 @@ FILTERS: dict[str, Callable[..., str]] = {
     "moment": moment,
     "clock_time": clock_time,
     "month": month,
+    "months_in_words": months_in_words,
+    "whole_yuan": whole_yuan,
     "duration": duration,
     "role": role,
     "tone": tone,

@@ -7,13 +7,16 @@ Owns the words and the order in which a reader sees the month's work. What may f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 
 from sqlalchemy.orm import Session
 
 from dashboards.filters import day
 from distribution.approval.runs import Run, runs
 from distribution.approval.states import BOOKED, RunState
-from distribution.settlement.reads import receipts, settlements
+from distribution.money import round_fen
+from distribution.settlement.reads import receipts
+from distribution.types import Settlement
 from registry.actors import Actor, Permission
 from registry.divisions import villages
 from registry.stations import stations
@@ -101,12 +104,14 @@ def chosen_month(asked: str, now: datetime) -> str:
     return asked if asked in month_choices(now) else work_month(now)
 
 
-def month_money(session: Session, actor: Actor, month: str) -> MonthMoney:
+def billed_fen(bill: Settlement) -> int:
+    """Return everything that a settlement comes to [fen]."""
+    return bill.electricity_fen + bill.subsidy_fen + bill.local_subsidy_fen
+
+
+def month_money(session: Session, actor: Actor, month: str, bills: Sequence[Settlement]) -> MonthMoney:
     """Return what a month's settlements of the actor's stations amount to, and what has arrived."""
-    owed = sum(
-        one.electricity_fen + one.subsidy_fen + one.local_subsidy_fen
-        for one in settlements(session, actor, month=month)
-    )
+    owed = sum(billed_fen(one) for one in bills)
     arrived = sum(one.amount_fen for one in receipts(session, actor) if one.month == month)
     return MonthMoney(month, owed, arrived)
 
@@ -152,16 +157,25 @@ def waiting_words(run: Run, notice_closes_on: date | None) -> str:
     return _WAITING.get(run.state, "")
 
 
-def month_work(session: Session, actor: Actor, month: str) -> MonthWork:
-    """Return the six steps of a month in the actor's area."""
+def estimated_fen(lost_wh: int | None, bill: Settlement | None) -> int | None:
+    """Return what lost energy would have been paid [fen], at what the station's latest bill paid for a Wh."""
+    if lost_wh is None or bill is None or not bill.exported_energy_wh:
+        return None
+    return round_fen(Fraction(lost_wh * billed_fen(bill), bill.exported_energy_wh))
+
+
+def month_work(session: Session, actor: Actor, month: str, bills: Sequence[Settlement]) -> MonthWork:
+    """Return the six steps of a month in the actor's area, given the month's settlements."""
     present = runs(session, actor, period=month)
-    steps = (*_settlement_steps(session, actor, month), *_run_steps(session, actor, month, present))
+    steps = (
+        *_settlement_steps(session, actor, month, len(bills)),
+        *_run_steps(session, actor, month, present),
+    )
     return MonthWork(month, _with_current(steps), sum(waits_for(actor, run) for run in present))
 
 
-def _settlement_steps(session: Session, actor: Actor, month: str) -> tuple[WorkStep, ...]:
+def _settlement_steps(session: Session, actor: Actor, month: str, billed: int) -> tuple[WorkStep, ...]:
     expected = len(stations(session, actor))
-    billed = len(settlements(session, actor, month=month))
     address = f"/settlements?month={month}"
     imported = _step(
         "导入电费单", (billed, expected), "站", f"/settlements/import?month={month}", "导入电费单"

@@ -178,6 +178,7 @@ class PageContext:
     csrf_token: str
     now: datetime
     path: str
+    address: str
     large_type: bool
     navigation: tuple[NavigationItem, ...]
     crumbs: tuple[Crumb, ...] = ()
@@ -210,6 +211,13 @@ def _query(path: str, **parameters: object) -> str:
 _ENVIRONMENT = _environment()
 
 
+def _address(request: Request) -> str:
+    """Return the page to come back to: a page that answered a form cannot be asked for again."""
+    if request.method != "GET":
+        return "/"
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+
+
 def render(
     request: Request, template: str, title: str, *, crumbs: tuple[Crumb, ...] = (), **content: object
 ) -> HTMLResponse:
@@ -222,6 +230,7 @@ def render(
         csrf_token=csrf_token(request),
         now=services_of(request).clock(),
         path=request.url.path,
+        address=_address(request),
         large_type=request.cookies.get(LARGE_TYPE_COOKIE) == "1",
         navigation=navigation(actor, request.url.path),
         crumbs=crumbs,

@@ -4,6 +4,7 @@ Owns what a county, township or village finds after logging in. Energy and state
 and the month's work are `distribution`'s; they meet here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,12 +17,15 @@ from dashboards.month_work import (
     MonthMoney,
     MonthWork,
     VillageWork,
+    estimated_fen,
     month_money,
     month_work,
     village_work,
     work_month,
 )
 from dashboards.web import reading, render, requires, services_of
+from distribution.settlement.reads import settlements
+from distribution.types import Settlement
 from monitoring.overview import county_overview
 from monitoring.states import NEEDS_ATTENTION
 from monitoring.views import Overview, StationView
@@ -31,7 +35,6 @@ from registry.divisions import division_name
 router = APIRouter(include_in_schema=False)
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_STATIONS))]
 Reading = Annotated[Session, Depends(reading)]
-_WORST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class OverviewView:
     area_word: str
     areas: tuple[AreaRow, ...]
     abnormal: int
+    lost_fen: dict[int, int | None]
     money: MonthMoney | None
     work: MonthWork | None
 
@@ -84,6 +88,7 @@ def show_overview(request: Request, actor: Reader, session: Reading) -> HTMLResp
         return render(request, "village_home.html", "我的电站", view=view)
     areas = _areas(overview.stations, by_village=len(overview.townships) <= 1)
     sees_money = actor.may(Permission.VIEW_MONEY)
+    bills = settlements(session, actor, month=month) if sees_money else ()
     shown = OverviewView(
         place=place,
         freshness=fresh,
@@ -92,11 +97,21 @@ def show_overview(request: Request, actor: Reader, session: Reading) -> HTMLResp
         month_note="按逆变器计量，含今日" if overview.month_wh is not None else "本月还没有电量",
         area_word="各村" if len(overview.townships) <= 1 else "各乡镇",
         areas=areas,
+        lost_fen=_lost_fen(overview, bills),
         abnormal=sum(area.abnormal for area in areas),
-        money=month_money(session, actor, month) if sees_money else None,
-        work=month_work(session, actor, month) if sees_money else None,
+        money=month_money(session, actor, month, bills) if sees_money else None,
+        work=month_work(session, actor, month, bills) if sees_money else None,
     )
     return render(request, "overview.html", "总览", view=shown)
+
+
+def _lost_fen(overview: Overview, bills: Sequence[Settlement]) -> dict[int, int | None]:
+    """Return what each line of what needs somebody has cost so far [fen], by its place in the list."""
+    latest = {one.station_id: one for one in bills}
+    return {
+        number: estimated_fen(item.lost_wh, latest.get(item.station_id))
+        for number, item in enumerate(overview.attention)
+    }
 
 
 def _areas(stations: tuple[StationView, ...], *, by_village: bool) -> tuple[AreaRow, ...]:

@@ -24,6 +24,7 @@ from dashboards.web import check_form, reading, redirect, render, requires, serv
 from distribution.approval.notices import notices
 from distribution.approval.runs import Run, runs
 from distribution.closing import close_month
+from distribution.settlement.reads import settlements
 from registry.actors import Actor, Permission
 from registry.divisions import division_names, villages
 
@@ -68,7 +69,7 @@ def show_work(
     chosen = chosen_month(month, now)
     rows = _rows(session, actor, chosen)
     view = WorkView(
-        work=month_work(session, actor, chosen),
+        work=month_work(session, actor, chosen, settlements(session, actor, month=chosen)),
         months=month_choices(now),
         rows=sorted(rows, key=lambda row: (not row.is_mine, row.code)),
         may_close=actor.may(Permission.COMPUTE_RUN),

@@ -72,3 +72,13 @@ def test_pages_of_a_list_hold_every_row_once(count, page):
     assert rows == list(range(count))[(pager.page - 1) * 50 : pager.page * 50]
     assert bool(pager.next) == (pager.page < pager.pages)
     assert "none" not in pager.next
+
+
+def test_month_codes_in_a_text_become_words():
+    assert filters.months_in_words("计提 2026-08 应收（2026-08-31，0512-2026-08）") == (
+        "计提 2026年8月 应收（2026-08-31，0512-2026-08）"
+    )
+
+
+def test_estimates_show_whole_yuan():
+    assert [filters.whole_yuan(18_649), filters.whole_yuan(123_456_789)] == ["186", "1,234,568"]
