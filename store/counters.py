@@ -29,6 +29,7 @@ _LIGHT_FROM, _LIGHT_UNTIL = 4 * HOUR + HOUR // 2, 22 * HOUR + HOUR // 2
 _FULL_HOURS_A_DAY = 12
 _WEIGHT_FROM_S, _WEIGHT_SPAN_S = 6 * 3600, 14 * 3600
 DAY_WEIGHT = _WEIGHT_SPAN_S**3
+_WEIGHT_ORIGIN = 10_957 * DAY - SHANGHAI_OFFSET  # midnight of 2000-01-01 in Asia/Shanghai
 _EPOCH_PENALTY = 7
 _NEIGHBOURS = 4
 _MANY_BREAKS = 150
@@ -94,13 +95,13 @@ def _light(times: Integers) -> Integers:
     return cumulated
 
 
-def daylight_weight(times: Integers, base: int) -> Integers:
-    """Return the cumulative weight of an ordinary day's production from midnight `base` [us] to `times`.
+def daylight_weight(times: Integers) -> Integers:
+    """Return the cumulative weight of an ordinary day's production up to each instant [us].
 
     A day's curve is the parabola from 06:00 to 20:00 in Asia/Shanghai, in exact integers; a whole day
     weighs DAY_WEIGHT. It is the stated rule by which energy that arrived over a gap is attributed.
     """
-    seconds = (times - base) // SECOND
+    seconds = (times - _WEIGHT_ORIGIN) // SECOND
     inside = np.minimum(np.maximum(seconds % 86_400 - _WEIGHT_FROM_S, 0), _WEIGHT_SPAN_S)
     weight: Integers = seconds // 86_400 * DAY_WEIGHT + inside * inside * (3 * _WEIGHT_SPAN_S - 2 * inside)
     return weight

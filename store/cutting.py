@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from store.counters import DAY, GAP, Integers, Steps, daylight_weight, standstill
+from store.counters import GAP, Integers, Steps, daylight_weight, standstill
 from store.periods import Period
 from store.quality import Flag
 
@@ -102,66 +102,90 @@ class Watch:
     gap: timedelta = GAP
 
 
-def cut(device_id: str, steps: Steps, periods: Sequence[Period], watch: Watch) -> Iterator[DeviceEnergy]:
-    """Yield the energy of each period, cut out of one device's steps."""
-    if not len(steps.start):
-        for period in periods:
-            yield DeviceEnergy(device_id, str(period), None, 0.0, Method.NONE, 0, int(Flag.GAP))
-        return
-    edges = sorted(
-        {
-            edge
-            for period in periods
-            for edge in (microseconds(period.start_utc), microseconds(period.end_utc))
-        }
-    )
-    place = {edge: number for number, edge in enumerate(edges)}
-    base = (min(edges[0], int(steps.start[0]) if len(steps.start) else edges[0]) // DAY - 2) * DAY - DAY // 3
-    rated = watch.rated_power_w
-    covered = _covered(steps, watch.gap, rated)
-    totals = _totals(steps, covered, np.array(edges), base)
-    estimated = steps.energy * ~steps.known
-    until = None if watch.until is None else microseconds(watch.until)
-    for period in periods:
-        low, high = microseconds(period.start_utc), microseconds(period.end_utc)
-        span = (place[low], place[high])
-        over = (int(np.searchsorted(steps.end, low, "right")), int(np.searchsorted(steps.start, high)))
-        energy = totals.energy[span[1]] - totals.energy[span[0]]
-        share = _estimated(steps, totals, span, watch.gap)
-        share += int(estimated[over[0] : over[1]].sum()) - _edge_estimates(estimated, totals, span)
-        weight = _weight((low, high if until is None else min(high, max(low, until))), base)
-        seen = totals.covered[span[1]] - totals.covered[span[0]]
-        flags = _flags(steps, covered, over, (low, high))
-        if rated and 10 * energy > 11 * rated * _HOURS_OF_LIGHT * period.day_count:
-            flags |= Flag.UNSUPPORTED
-        known = over[1] > over[0]
-        if seen < weight:
-            flags |= Flag.GAP
-        outside = weight - _inside(steps, over, (low, high if until is None else min(high, until)), base)
-        completeness = (min(1.0, seen / weight) if weight else 1.0) if known else 0.0
-        yield DeviceEnergy(
-            device_id,
-            str(period),
-            energy if known else None,
-            completeness,
-            _method(known, flags, share, partial=outside > 0),
-            share,
-            flags,
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Periods to cut out, with their edges [us] and their daylight weights, made once for all devices."""
+
+    periods: tuple[Period, ...]
+    names: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    edges: Integers
+    weights: tuple[int, ...]
+
+    @classmethod
+    def of(cls, periods: Sequence[Period]) -> "Cuts":
+        """Prepare periods for cutting."""
+        bounds = [(microseconds(period.start_utc), microseconds(period.end_utc)) for period in periods]
+        edges = sorted({edge for pair in bounds for edge in pair})
+        place = {edge: number for number, edge in enumerate(edges)}
+        array = np.array(edges, np.int64)
+        return cls(
+            tuple(periods),
+            tuple(str(period) for period in periods),
+            tuple((place[low], place[high]) for low, high in bounds),
+            array,
+            tuple(daylight_weight(array).tolist()),
         )
 
 
-def _inside(steps: Steps, over: tuple[int, int], span: tuple[int, int], base: int) -> int:
-    """Return the weight of the part of a period that lies between the first and the last reading."""
-    if over[1] <= over[0]:
-        return 0
-    start = max(span[0], int(steps.start[over[0]]))
-    end = min(span[1], int(steps.end[over[1] - 1]))
-    return _weight((start, end), base) if start < end else 0
+def cut(device_id: str, steps: Steps, cuts: Cuts, watch: Watch) -> Iterator[DeviceEnergy]:
+    """Yield the energy of each period, cut out of one device's steps."""
+    if not len(steps.start):
+        for name in cuts.names:
+            yield DeviceEnergy(device_id, name, None, 0.0, Method.NONE, 0, int(Flag.GAP))
+        return
+    covered = _covered(steps, watch.gap, watch.rated_power_w)
+    totals = _totals(steps, covered, cuts)
+    estimated = steps.energy * ~steps.known
+    first = np.searchsorted(steps.end, cuts.edges, "right").tolist()
+    last = np.searchsorted(steps.start, cuts.edges).tolist()
+    limits = _limits(steps, cuts, watch)
+    for period, name, span in zip(cuts.periods, cuts.names, cuts.spans, strict=True):
+        over = (first[span[0]], last[span[1]])
+        if over[1] <= over[0]:
+            yield DeviceEnergy(device_id, name, None, 0.0, Method.NONE, 0, int(Flag.GAP))
+            continue
+        energy = totals.energy[span[1]] - totals.energy[span[0]]
+        share = _estimated(steps, totals, span, watch.gap)
+        share += int(estimated[over[0] : over[1]].sum()) - _edge_estimates(estimated, totals, span)
+        low = cuts.weights[span[0]]
+        weight = max(0, min(cuts.weights[span[1]], limits.until) - low)
+        seen = totals.covered[span[1]] - totals.covered[span[0]]
+        inside = min(cuts.weights[span[1]], limits.end) - max(low, limits.start)
+        flags = _flags(steps, covered, over, (int(cuts.edges[span[0]]), int(cuts.edges[span[1]])))
+        if seen < weight:
+            flags |= Flag.GAP
+        if (
+            watch.rated_power_w
+            and 10 * energy > 11 * watch.rated_power_w * _HOURS_OF_LIGHT * period.day_count
+        ):
+            flags |= Flag.UNSUPPORTED
+        method = _method(flags, share, partial=inside < weight)
+        completeness = min(1.0, seen / weight) if weight else 1.0
+        yield DeviceEnergy(device_id, name, energy, completeness, method, share, flags)
 
 
-def _method(known: bool, flags: int, estimated: int, *, partial: bool) -> str:
-    if not known:
-        return Method.NONE
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """Daylight weights at the first and last reading, and up to where completeness counts."""
+
+    start: int
+    end: int
+    until: int
+
+
+def _limits(steps: Steps, cuts: Cuts, watch: Watch) -> _Limits:
+    begin, end = int(steps.start[0]), int(steps.end[-1])
+    until = int(cuts.edges[-1])
+    if watch.until is not None:
+        until = microseconds(watch.until)
+        # A device that reported just now owes nothing yet.
+        if until - watch.gap // timedelta(microseconds=1) <= end <= until:
+            until = end
+    return _Limits(*daylight_weight(np.array([begin, end, until])).tolist())
+
+
+def _method(flags: int, estimated: int, *, partial: bool) -> str:
     if flags & Flag.RESET:
         return Method.RESET
     if partial:
@@ -171,11 +195,6 @@ def _method(known: bool, flags: int, estimated: int, *, partial: bool) -> str:
     return Method.COUNTER_GAP if flags & Flag.GAP else Method.COUNTER
 
 
-def _weight(span: tuple[int, int], base: int) -> int:
-    low, high = daylight_weight(np.array(span), base).tolist()
-    return int(high) - int(low)
-
-
 def _covered(steps: Steps, gap: timedelta, rated_power_w: int) -> Integers:
     """Tell which steps leave nothing open: short ones, and those over which the counter stood still."""
     short = steps.end - steps.start <= gap // timedelta(microseconds=1)
@@ -183,19 +202,20 @@ def _covered(steps: Steps, gap: timedelta, rated_power_w: int) -> Integers:
     return covered
 
 
-def _totals(steps: Steps, covered: Integers, edges: Integers, base: int) -> _Totals:
-    weights = (daylight_weight(steps.start, base), daylight_weight(steps.end, base))
-    energy = np.concatenate(([0], np.cumsum(steps.energy))).tolist()
-    seen = np.concatenate(([0], np.cumsum((weights[1] - weights[0]) * covered))).tolist()
-    edge_weights = daylight_weight(edges, base).tolist()
+def _totals(steps: Steps, covered: Integers, cuts: Cuts) -> _Totals:
+    weights = (daylight_weight(steps.start), daylight_weight(steps.end))
+    energy = np.concatenate(([0], np.cumsum(steps.energy)))
+    seen = np.concatenate(([0], np.cumsum((weights[1] - weights[0]) * covered)))
+    places = np.searchsorted(steps.end, cuts.edges, "right").tolist()
     result = _Totals([], [], [], [])
-    for number, (edge, weight) in enumerate(zip(edges.tolist(), edge_weights, strict=True)):
-        before = int(np.searchsorted(steps.end, edge, "right"))
+    for number, (edge, weight, before) in enumerate(
+        zip(cuts.edges.tolist(), cuts.weights, places, strict=True)
+    ):
         split = before < len(steps.start) and int(steps.start[before]) < edge
         part = _part(steps, before, (edge, weight), weights) if split else 0
         inside = (weight - int(weights[0][before])) * int(covered[before]) if split else 0
-        result.energy.append(energy[before] + part)
-        result.covered.append(seen[before] + inside)
+        result.energy.append(int(energy[before]) + part)
+        result.covered.append(int(seen[before]) + inside)
         result.split.append(before if split else -1 - number)
         result.part.append(part)
     return result

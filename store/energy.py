@@ -27,7 +27,7 @@ from store.counters import (
     Steps,
     judge,
 )
-from store.cutting import METHOD_LABELS, DeviceEnergy, Method, Watch, combined, cut, microseconds
+from store.cutting import METHOD_LABELS, Cuts, DeviceEnergy, Method, Watch, combined, cut, microseconds
 from store.db import Base, UtcDateTime, guard_append_only
 from store.periods import Period, PeriodKind
 from store.series import SeriesStore, Side
@@ -89,12 +89,13 @@ def device_energy(
 def answer(store: SeriesStore, question: EnergyQuestion) -> list[DeviceEnergy]:
     """Return the energy of every device in every period of the question, in its order."""
     months = sorted({month for period in question.periods for month in _months_of(period)})
-    cuts = {month: _cuts(month, question.periods) for month in months}
+    cuts = {month: Cuts.of(_cuts(month, question.periods)) for month in months}
     found: dict[tuple[str, Period], DeviceEnergy] = {}
     for month in months:
         for device_id, steps in _judged(store, question, month):
-            for energy in cut(device_id, steps, cuts[month], _watch(question, device_id)):
-                found[device_id, Period.parse(energy.period)] = energy
+            energies = cut(device_id, steps, cuts[month], _watch(question, device_id))
+            for period, energy in zip(cuts[month].periods, energies, strict=True):
+                found[device_id, period] = energy
     return [
         _composed(found, device_id, period)
         for device_id in question.device_ids

@@ -10,7 +10,6 @@ own cursors.
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,16 +33,19 @@ from store.engines.batches import (
     times_us,
 )
 from store.engines.duckdb_layout import (
+    FOREVER,
     LAYOUT,
     NEVER,
     NOTHING,
     STORED,
+    Outcome,
     Partition,
     Scan,
     by_partition,
     column_definition,
     connect,
     downsample_sql,
+    extended,
     for_storage,
     parse_address,
     partition_of,
@@ -64,17 +66,6 @@ def open_duckdb(url: str) -> "DuckDBStore":
     return DuckDBStore(*parse_address(url))
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What became of a round: its new rows, conflicts, and the devices whose stored rows were completed."""
-
-    table: pa.Table
-    numbers: Integers
-    times: Integers
-    conflicts: tuple[Conflict, ...] = ()
-    changed: Integers = field(default_factory=lambda: NOTHING)
-
-
 class DuckDBStore:
     """Samples in one DuckDB file; see `store.series.SeriesStore` for what each function promises."""
 
@@ -88,6 +79,7 @@ class DuckDBStore:
         self._ids: list[str] = []
         self._partitions: dict[str, Partition] = {}
         self._newest: Integers = NOTHING
+        self._oldest: Integers = NOTHING
         self._latest: dict[int, tuple[pa.Table, int]] = {}
         self._writer = self._connection.cursor()
         self._prepare()
@@ -107,7 +99,8 @@ class DuckDBStore:
         for number, device_id in run("SELECT number, device_id FROM device ORDER BY number").fetchall():
             self._numbers[device_id] = number
             self._ids.append(device_id)
-        self._newest = np.full(len(self._ids), NEVER, np.int64)
+        self._newest = extended(NOTHING, len(self._ids), NEVER)
+        self._oldest = extended(NOTHING, len(self._ids), FOREVER)
         self._load_partitions()
 
     def _load_partitions(self) -> None:
@@ -121,11 +114,12 @@ class DuckDBStore:
             for name in STORED:
                 if name not in columns:
                     self._writer.execute(f"ALTER TABLE {table} ADD COLUMN {column_definition(name)}")
-            newest = self._writer.execute(
-                f"SELECT device, max(epoch_us(time)) FROM {table} GROUP BY device"
+            spans = self._writer.execute(
+                f"SELECT device, epoch_us(min(time)), epoch_us(max(time)) FROM {table} GROUP BY device"
             ).fetchall()
-            for number, time in newest:
-                self._newest[number] = max(int(self._newest[number]), time)
+            for number, oldest, newest in spans:
+                self._oldest[number] = min(int(self._oldest[number]), oldest)
+                self._newest[number] = max(int(self._newest[number]), newest)
 
     # Writing
 
@@ -145,7 +139,7 @@ class DuckDBStore:
     def _write(self, offered: pa.Table, ids_before: int) -> WriteResult:
         numbers = self._numbered(offered.column("device_id"))
         times = times_us(offered)
-        outcomes: list[_Outcome] = []
+        outcomes: list[Outcome] = []
         with self._transaction():
             self._insert_devices(ids_before)
             for turn, rows in enumerate(rounds(numbers, times)):
@@ -157,17 +151,15 @@ class DuckDBStore:
         conflicts = tuple(conflict for outcome in outcomes for conflict in outcome.conflicts)
         return WriteResult(stored, offered.num_rows - stored, conflicts)
 
-    def _write_round(
-        self, table: pa.Table, numbers: Integers, times: Integers, *, repeated: bool
-    ) -> _Outcome:
+    def _write_round(self, table: pa.Table, numbers: Integers, times: Integers, *, repeated: bool) -> Outcome:
         """Store rows of different keys; only rows that are not newer than all before are looked up."""
         if not repeated and bool((times > self._newest[numbers]).all()):
             self._insert(table, numbers, times)
-            return _Outcome(table, numbers, times)
+            return Outcome(table, numbers, times)
         kept, conflicts, changed = self._merge_stored(table, numbers, times)
         fresh = table if kept.all() else table.filter(pa.array(kept))
         self._insert(fresh, numbers[kept], times[kept])
-        return _Outcome(fresh, numbers[kept], times[kept], conflicts, changed)
+        return Outcome(fresh, numbers[kept], times[kept], conflicts, changed)
 
     def _numbered(self, column: pa.ChunkedArray) -> Integers:
         encoded = column.combine_chunks().dictionary_encode()
@@ -181,9 +173,8 @@ class DuckDBStore:
                 self._numbers[device_id] = number
                 self._ids.append(device_id)
             known.append(number)
-        self._newest = np.concatenate(
-            (self._newest, np.full(len(self._ids) - len(self._newest), NEVER, np.int64))
-        )
+        self._newest = extended(self._newest, len(self._ids), NEVER)
+        self._oldest = extended(self._oldest, len(self._ids), FOREVER)
         numbers: Integers = np.asarray(known, np.int64)[encoded.indices.to_numpy()]
         return numbers
 
@@ -191,7 +182,7 @@ class DuckDBStore:
         for device_id in self._ids[count:]:
             del self._numbers[device_id]
         del self._ids[count:]
-        self._newest = self._newest[:count]
+        self._newest, self._oldest = self._newest[:count], self._oldest[:count]
 
     def _insert_devices(self, ids_before: int) -> None:
         added = self._ids[ids_before:]
@@ -296,12 +287,13 @@ class DuckDBStore:
         columns = [ids, *(found.column(name).cast(SAMPLE_SCHEMA.field(name).type) for name in STORED[1:])]
         return pa.table(columns, schema=SAMPLE_SCHEMA)
 
-    def _remember(self, outcome: _Outcome) -> None:
+    def _remember(self, outcome: Outcome) -> None:
         for number in outcome.changed:
             self._latest.pop(int(number), None)
         numbers, times = outcome.numbers, outcome.times
         order = np.lexsort((times, numbers))
         last = order[np.flatnonzero(np.append(np.diff(numbers[order]) != 0, [True]))] if len(order) else order
+        np.minimum.at(self._oldest, numbers, times)
         newer = last[times[last] > self._newest[numbers[last]]]
         if len(newer):
             rows = outcome.table.take(newer)
@@ -376,8 +368,9 @@ class DuckDBStore:
         found: dict[str, tuple[datetime, int]] = {}
         with self._writing:
             partitions = list(self._partitions.values())
+            wanted = [d for d in device_ids if self._reaches(d, microseconds(boundary), before=before)]
         for interval in search_intervals(partitions, boundary, before=before):
-            missing = [d for d in device_ids if d not in found]
+            missing = [d for d in wanted if d not in found]
             scan = self._scan(missing, interval, [quantity]) if missing else None
             if scan is None:
                 continue
@@ -389,6 +382,13 @@ class DuckDBStore:
             for rank, time, value in self._fetch(sql, scan):
                 found[scan.ids[rank]] = (instant(time), value)
         return found
+
+    def _reaches(self, device_id: str, edge: int, *, before: bool) -> bool:
+        """Tell whether a device can have a sample on one side of an edge [us]."""
+        number = self._numbers.get(device_id)
+        if number is None:
+            return False
+        return bool(self._oldest[number] < edge if before else self._newest[number] >= edge)
 
     def coverage(
         self, device_ids: Sequence[str], interval: tuple[datetime, datetime], step: timedelta

@@ -6,7 +6,7 @@ Owns what is written where in a DuckDB file and the settings of the connection. 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import pyarrow as pa
 from store.engines.batches import Integers, instant, microseconds
 from store.problem import Problem, ProblemsError
 from store.samples import SAMPLE_SCHEMA
-from store.series import SeriesUnavailableError
+from store.series import Conflict, SeriesUnavailableError
 
 LAYOUT = 1
 NEVER = np.iinfo(np.int64).min
+FOREVER = np.iinfo(np.int64).max
 NOTHING: Integers = np.empty(0, np.int64)
 SHANGHAI_OFFSET_US = 8 * 3600 * 1_000_000
 STORED = ("device", *SAMPLE_SCHEMA.names[1:])
@@ -54,6 +55,17 @@ def partition_of(time: int) -> Partition:
     month = instant(time).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     following = (month + timedelta(days=32)).replace(day=1)
     return Partition(microseconds(month), microseconds(following))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a round: its new rows, conflicts, and the devices whose stored rows were completed."""
+
+    table: pa.Table
+    numbers: Integers
+    times: Integers
+    conflicts: tuple[Conflict, ...] = ()
+    changed: Integers = field(default_factory=lambda: NOTHING)
 
 
 def parse_address(url: str) -> tuple[Path, str, int]:
@@ -134,6 +146,11 @@ def column_definition(name: str) -> str:
 def plain(moment: datetime) -> datetime:
     """Return the UTC instant without its zone, as the tables hold it."""
     return instant(microseconds(moment)).replace(tzinfo=None)
+
+
+def extended(numbers: Integers, size: int, filler: int) -> Integers:
+    """Return the array lengthened to `size` with a filler."""
+    return np.concatenate((numbers, np.full(size - len(numbers), filler, np.int64)))
 
 
 def for_storage(table: pa.Table, numbers: Integers) -> pa.Table:
