@@ -1,0 +1,92 @@
+"""The probe recognises simulated devices over real TCP, and asks nothing that it may not."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from collector.modbus import Line
+from collector.probe import commissioning_sheet, probe
+from collector.profile import Identity, load_profile
+from collector.simulator import ModbusSimulator, SimulatedDevice
+from store.problem import ProblemsError
+from tests.collector.plants import SteadyPlant, utc_now
+
+NOW = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
+MODELS = {"huawei_sun2000": "SUN2000-60KTL", "goodwe_mt_smt": "GW60KS-MT"}
+
+
+async def serving(port: int, plant: SteadyPlant, *families: str) -> ModbusSimulator:
+    devices = [
+        SimulatedDevice(
+            f"device_{unit}",
+            unit,
+            load_profile(name),
+            Identity(serial=f"A2601{unit}", model=MODELS.get(name, ""), rated_power_w=60_000),
+        )
+        for unit, name in enumerate(families, start=1)
+    ]
+    server = ModbusSimulator(("127.0.0.1", port), devices, plant, utc_now)
+    await server.start()
+    return server
+
+
+@pytest.mark.parametrize("family", ["sungrow_sg_string", "huawei_sun2000", "goodwe_mt_smt", "sunspec"])
+async def test_a_device_is_recognised(free_port: int, family: str) -> None:
+    server = await serving(free_port, SteadyPlant(), family)
+    (report,) = await probe(Line("127.0.0.1", free_port, timeout=1), [1])
+    await server.stop()
+    assert report.best is not None
+    assert report.best.profile == family
+    assert report.best.certainty in {"确定", "可能"}
+    assert report.best.decoded.values["active_power_w"] == pytest.approx(45_600, abs=100)
+    assert server.functions_seen <= {3, 4}
+
+
+async def test_unit_ids_behind_a_gateway_are_scanned_and_silent_ones_left_out(free_port: int) -> None:
+    plant = SteadyPlant()
+    plant.silent = {"device_2"}
+    server = await serving(free_port, plant, "huawei_sun2000", "huawei_sun2000", "sungrow_sg_string")
+    reports = await probe(Line("127.0.0.1", free_port, timeout=0.5), range(1, 6))
+    await server.stop()
+    assert [(report.unit_id, report.best.profile) for report in reports if report.best] == [
+        (1, "huawei_sun2000"),
+        (3, "sungrow_sg_string"),
+    ]
+
+
+async def test_a_named_family_is_read_whole_and_shown_in_both_word_orders(free_port: int) -> None:
+    server = await serving(free_port, SteadyPlant(), "sungrow_sg_string")
+    line = Line("127.0.0.1", free_port, timeout=1)
+    (report,) = await probe(line, [1], profile_name="sungrow_sg_string")
+    await server.stop()
+    assert report.best is not None
+    orders = {order.name: order for order in report.best.orders}
+    energy = orders["generated_energy_wh"]
+    assert energy.profile_says_low
+    assert energy.low_word_first == pytest.approx(123_456_700, abs=1000)
+    assert energy.high_word_first != energy.low_word_first
+
+
+async def test_the_commissioning_sheet_names_the_device_and_its_first_reading(free_port: int) -> None:
+    server = await serving(free_port, SteadyPlant(), "huawei_sun2000")
+    line = Line("127.0.0.1", free_port, timeout=1)
+    (report,) = await probe(line, [1])
+    await server.stop()
+    sheet = commissioning_sheet(report, line, NOW)
+    assert "序列号：A26011" in sheet
+    assert "型号：SUN2000-60KTL" in sheet
+    assert "额定功率：60 kW" in sheet
+    assert "首次累计电量：123,456.7 kWh" in sheet
+    assert "读取时间：2026-06-01 12:00" in sheet
+
+
+async def test_an_address_that_is_no_device_network_is_refused() -> None:
+    with pytest.raises(ProblemsError, match="网段"):
+        await probe(Line("8.8.8.8", 502, timeout=0.2), [1])
+    with pytest.raises(ProblemsError, match="站号"):
+        await probe(Line("127.0.0.1", 1, timeout=0.2), [])
+
+
+async def test_a_closed_port_is_said_in_words(free_port: int) -> None:
+    with pytest.raises(ProblemsError, match="连不上"):
+        await probe(Line("127.0.0.1", free_port, timeout=0.3), [1])
