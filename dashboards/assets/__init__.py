@@ -12,6 +12,7 @@ SOURCES = Path(__file__).resolve().parent / "src"
 BUILT = Path(__file__).resolve().parent / "built"
 FONTS = BUILT / "fonts"
 URL_PREFIX = "/static"
+_SERVED_SOURCES = {"page.js", "icon.svg", *(path.name for path in SOURCES.glob("*.css"))}
 
 
 @cache
@@ -38,6 +39,6 @@ def asset_file(name: str) -> tuple[Path, bool] | None:
     """Return a served file and whether its name holds its hash (so that it may be cached for ever)."""
     if name in built_files().values():
         return BUILT / name, True
-    if name in {"style.css", "page.js", "icon.svg"}:
+    if name in _SERVED_SOURCES:
         return SOURCES / name, False
     return None

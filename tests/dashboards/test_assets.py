@@ -45,4 +45,5 @@ def test_pages_work_before_anything_is_built(monkeypatch, tmp_path: Path):
     assert asset_url("style.css") == "/static/style.css"
     assert asset_url("charts.js") == ""
     assert asset_file("style.css")[1] is False
+    assert asset_file("base.css")[0].is_file()
     assert asset_file("../web.py") is None
