@@ -9,12 +9,13 @@ from distribution.money import yuan
 from distribution.types import AllocationLine, Step
 
 _SHOWN_DIGITS = 4
+_SIGNS = (" + ", " − ", " × ", " ÷ ")
 
 
 def render_explanation(step: Step) -> str:
     """Return a step as a sentence: `公益岗位：可分配收益 10,470.00 元 × 60% = 6,282.00 元（依据：…）`."""
     clause = f"（依据：{step.clause}）" if step.clause else ""
-    return f"{step.label}：{step.formula} = {_result(step)}{clause}"
+    return f"{step.label}：{_equation(step)}{clause}"
 
 
 def render_line(line: AllocationLine) -> str:
@@ -24,7 +25,15 @@ def render_line(line: AllocationLine) -> str:
 
 def render_short(line: AllocationLine) -> str:
     """Return the last two steps of a line as one formula: `可分配收益 … × 60% = …；… ÷ 12 户 = …`."""
-    return "；".join(f"{step.formula} = {_result(step)}" for step in line.explanation[-2:])
+    return "；".join(_equation(step) for step in line.explanation[-2:])
+
+
+def _equation(step: Step) -> str:
+    """Return formula and result; a formula that is the amount itself is not said twice."""
+    plain = not any(sign in step.formula for sign in _SIGNS)
+    if plain and step.formula.endswith(f" {_result(step)}"):
+        return step.formula
+    return f"{step.formula} = {_result(step)}"
 
 
 def _result(step: Step) -> str:
