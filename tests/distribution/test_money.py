@@ -149,7 +149,7 @@ WEIGHTS = st.lists(
 
 
 @pytest.mark.soak
-@settings(max_examples=COUNT // 20, deadline=None)
+@settings(max_examples=COUNT // 100, deadline=None)
 @given(st.integers(0, 10**9), WEIGHTS, st.randoms(use_true_random=False))
 def test_a_split_is_exact_near_fair_and_independent_of_order(total, weights, chooser):
     keys = [f"{index:04d}" for index in range(len(weights))]
