@@ -136,6 +136,22 @@ def _numbers(table: pa.Table, name: str) -> Floats:
     return column
 
 
+def _slices(table: pa.Table) -> dict[str, pa.Table]:
+    """Return the rows of each device; the store orders them by device."""
+    if not table.num_rows:
+        return {}
+    names = table.column("device_id").combine_chunks()
+    runs = pc.run_end_encode(names, run_end_type=pa.int64())
+    if isinstance(runs, pa.ChunkedArray):
+        runs = runs.combine_chunks()
+    slices: dict[str, pa.Table] = {}
+    low = 0
+    for name, high in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+        slices[name] = table.slice(low, high - low)
+        low = high
+    return slices
+
+
 def _causes(table: pa.Table, power: Floats) -> Codes:
     """Return the cause that each sample names by its state or by a grid without voltage."""
     states = _numbers(table, "state")
@@ -191,14 +207,12 @@ def _outputs(
     known = {machine.device_id: machine for machine in machines if machine.rated_power_w > 0}
     table = series.downsample(list(known), (start, end), NEIGHBOUR_STEP, {"active_power_w": "mean"})
     table = table.filter(pc.is_valid(table.column("active_power_w")))
-    index = np.clip(((_epochs(table) - times[0]) // step).astype(int), 0, len(times) - 1)
-    power = _numbers(table, "active_power_w")
-    names = np.array(table.column("device_id").to_pylist(), dtype=object)
     rows: dict[str, list[Floats]] = {}
-    for device_id, machine in known.items():
-        mine = names == device_id
+    for device_id, mine in _slices(table).items():
+        machine = known[device_id]
+        index = np.clip(((_epochs(mine) - times[0]) // step).astype(int), 0, len(times) - 1)
         row = np.full(len(times), np.nan)
-        row[index[mine]] = power[mine] / machine.rated_power_w
+        row[index] = _numbers(mine, "active_power_w") / machine.rated_power_w
         rows.setdefault(device_id if by_device else machine.group, []).append(row)
     return _Outputs(times, {name: _mean(members) for name, members in rows.items()})
 
@@ -246,8 +260,8 @@ def plant_uptime(
     used = rule_used(evidence, question.rule)
     ids = [machine.device_id for machine in plant.machines]
     table = series.read(ids, start, end, list(_QUANTITIES))
-    names = table.column("device_id")
-    records = {name: _record(table.filter(pc.equal(names, name))) for name in ids}
+    slices = _slices(table)
+    records = {name: _record(slices.get(name, table.slice(0, 0))) for name in ids}
     machines = [replace(one, rated_power_w=_rated(one, records[one.device_id])) for one in plant.machines]
     expected = _expected(series, machines, (start, end), (irradiance, neighbours))
     return [
