@@ -311,23 +311,31 @@ def _journal_values(draft: JournalDraft, period: str, end: Head, request_hash: s
     }
 
 
+_INSERT_SQLITE = (
+    "INSERT INTO posting (book, seq, line, account, holder, fund, amount_fen, line_no) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_POSTGRESQL = text(
+    "INSERT INTO posting (book, seq, line, account, holder, fund, amount_fen, line_no) "
+    "SELECT :book, :seq, legs.* FROM unnest(CAST(:lines AS int[]), CAST(:accounts AS text[]), "
+    "CAST(:holders AS text[]), CAST(:funds AS text[]), CAST(:amounts AS bigint[]), "
+    "CAST(:line_nos AS int[])) AS legs"
+)
+
+
 def _insert_postings(session: Session, draft: JournalDraft, seq: int) -> None:
-    session.connection().execute(
-        insert(PostingRow.__table__),  # type: ignore[arg-type]
-        [
-            {
-                "book": draft.book,
-                "seq": seq,
-                "line": line,
-                "account": Account(leg.account).value,
-                "holder": leg.holder,
-                "fund": leg.fund.value,
-                "amount_fen": leg.amount_fen,
-                "line_no": leg.line_no,
-            }
-            for line, leg in enumerate(draft.postings, start=1)
-        ],
-    )
+    """Insert all legs in one statement: an entry of a county's payouts has a hundred thousand."""
+    legs = [
+        (line, Account(leg.account).value, leg.holder, leg.fund.value, leg.amount_fen, leg.line_no)
+        for line, leg in enumerate(draft.postings, start=1)
+    ]
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_INSERT_SQLITE, [(draft.book, seq, *leg) for leg in legs])
+        return
+    names = ("lines", "accounts", "holders", "funds", "amounts", "line_nos")
+    columns = dict(zip(names, (list(column) for column in zip(*legs, strict=True)), strict=True))
+    connection.execute(_INSERT_POSTGRESQL, {"book": draft.book, "seq": seq, **columns})
 
 
 def _records(session: Session, rows: Sequence[JournalRow]) -> tuple[Journal, ...]:

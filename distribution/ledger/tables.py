@@ -182,13 +182,15 @@ guard(
         ),
         ("CREATE TRIGGER journal_seal BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION journal_seal()"),
         (
-            f"CREATE OR REPLACE FUNCTION posting_sealed() RETURNS trigger AS $$ BEGIN IF {_SEALED} THEN "
+            "CREATE OR REPLACE FUNCTION posting_sealed() RETURNS trigger AS $$ BEGIN "
+            "IF EXISTS (SELECT 1 FROM (SELECT DISTINCT book, seq FROM fresh) AS mine "
+            "JOIN journal ON journal.book = mine.book AND journal.seq = mine.seq) THEN "
             "RAISE EXCEPTION 'a sealed journal takes no more postings'; END IF; "
-            "RETURN NEW; END $$ LANGUAGE plpgsql"
+            "RETURN NULL; END $$ LANGUAGE plpgsql"
         ),
         (
-            "CREATE TRIGGER posting_sealed BEFORE INSERT ON posting "
-            "FOR EACH ROW EXECUTE FUNCTION posting_sealed()"
+            "CREATE TRIGGER posting_sealed AFTER INSERT ON posting REFERENCING NEW TABLE AS fresh "
+            "FOR EACH STATEMENT EXECUTE FUNCTION posting_sealed()"
         ),
     ),
 )
