@@ -195,7 +195,7 @@ def _run_steps(session: Session, actor: Actor, month: str, present: Sequence[Run
         _step("试算", reached(set(RunState)), "村", address, "逐村试算"),
         _step("公示", reached(_AFTER_NOTICE), "村公示期满", address, "查看公示"),
         _step("审批", reached(_APPROVED), "村已批准", address, "逐村审批"),
-        _step("发放", reached(_PAID), "村已发放", address, "查看发放"),
+        _step("发放", reached(_PAID), "村已发放", f"/payouts?month={month}", "查看发放"),
     )
 
 

@@ -33,7 +33,8 @@ _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PDF = "application/pdf"
 
 
-def _file(content: bytes, media_type: str, name: str) -> Response:
+def attached(content: bytes, media_type: str, name: str) -> Response:
+    """Return a file to be saved under its Chinese name; it is stored nowhere on the way."""
     disposition = f"attachment; filename*=UTF-8''{quote(name)}"
     return Response(
         content,
@@ -63,7 +64,7 @@ def statement_as_pdf(
     """Hand out a village's statement on A4."""
     found = _statement(request, session, actor, village_code, month)
     head = Letterhead(found.village_name, watermark=services_of(request).watermark)
-    return _file(statement_pdf(found, head), _PDF, _name(found, "pdf"))
+    return attached(statement_pdf(found, head), _PDF, _name(found, "pdf"))
 
 
 @router.get("/villages/{village_code}/statements/{month}/xlsx")
@@ -72,7 +73,7 @@ def statement_as_xlsx(
 ) -> Response:
     """Hand out a village's statement as a workbook."""
     found = _statement(request, session, actor, village_code, month)
-    return _file(statement_xlsx(found, services_of(request).watermark), _XLSX, _name(found, "xlsx"))
+    return attached(statement_xlsx(found, services_of(request).watermark), _XLSX, _name(found, "xlsx"))
 
 
 @router.get("/runs/{run_id}/notice/pdf")
@@ -90,7 +91,9 @@ def notice_as_pdf(request: Request, actor: Reader, session: Reading, run_id: str
         watermark=services_of(request).watermark,
     )
     label = Period.parse(present.period).label
-    return _file(notice_pdf(content, notice, head), _PDF, f"{village}_{label}_公示表_V{present.version}.pdf")
+    return attached(
+        notice_pdf(content, notice, head), _PDF, f"{village}_{label}_公示表_V{present.version}.pdf"
+    )
 
 
 @router.get("/settlements/template")
@@ -103,7 +106,7 @@ def settlement_template(
     sheet = SheetContent(
         layout.title, "电费结算单", columns, (), ("每行一个户号、电表和时段；金额单位为元。",)
     )
-    return _file(write_xlsx([sheet]), _XLSX, "电费结算单模板.xlsx")
+    return attached(write_xlsx([sheet]), _XLSX, "电费结算单模板.xlsx")
 
 
 @router.get("/settlements/{month}/xlsx")
@@ -119,4 +122,4 @@ def settlements_as_xlsx(request: Request, actor: Reader, session: Reading, month
         discrepancies(session, actor, month=month),
         services.watermark,
     )
-    return _file(content, _XLSX, f"{Period.parse(month).label}_对账单.xlsx")
+    return attached(content, _XLSX, f"{Period.parse(month).label}_对账单.xlsx")

@@ -172,6 +172,7 @@ ROLES = {
     "second": Role.TOWNSHIP,
     "village": Role.VILLAGE,
     "maintenance": Role.MAINTENANCE,
+    "finance": Role.FINANCE,
 }
 
 

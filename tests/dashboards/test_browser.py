@@ -91,6 +91,7 @@ def pages(county) -> list[str]:
         "/statements?month=2026-09",
         f"/villages/{village}/statements/2026-09",
         f"/villages/{village}/entries?n=1.2.3",
+        "/payouts",
         "/households",
         f"/households/{county.households[0].id}",
         "/events",

@@ -66,6 +66,8 @@ def pages(county) -> list[str]:
         "/households",
         *[f"/households/{one.id}" for one in county.households[:3]],
         f"/households/{county.households[0].id}?year=2023",
+        "/payouts",
+        f"/payouts?month={month}",
         "/events",
         "/events?kind=communication",
         "/account",

@@ -69,10 +69,49 @@ def test_a_month_goes_from_the_vote_to_the_ledger(county, browse):
     assert sorted(steps, key=timeline.index) == steps
 
 
+def test_finance_sends_the_money_and_takes_the_answer(county, browse):
+    run = county.run(county.villages[0], OPEN)
+    office, finance = browse("county"), browse("finance")
+    assert "由县财务生成代发文件" in office.get(f"/payouts?month={OPEN}").text
+    page = finance.get(f"/payouts?month={OPEN}").text
+    assert f"生成代发文件 {run.household_count} 户" in page
+    answer = finance.post("/payouts", month=OPEN)
+    if answer.status_code == 200:
+        assert "拨" in answer.text
+        with county.database.transaction() as session:
+            remit(session, county, run)
+        answer = finance.post("/payouts", month=OPEN)
+    assert answer.status_code == 303
+    assert state_of(county, run.id) is RunState.BATCHED
+    page = finance.get(answer.headers["location"]).text
+    batch = re.search(r'href="/payouts/([^"]+)/file"', page)[1]
+    file = finance.get(f"/payouts/{batch}/file")
+    assert file.status_code == 200
+    assert office.get(f"/payouts/{batch}/file").status_code == 403
+    wrong = finance.post(
+        f"/payouts/{batch}/return",
+        page=f"/payouts?month={OPEN}",
+        files={"file": ("a.csv", b"x,y\n1,2", "text/csv")},
+    )
+    assert "问题" in wrong.text
+    assert state_of(county, run.id) is RunState.BATCHED
+
+
+def remit(session, county, run) -> None:
+    from distribution.closing import book_facts
+    from distribution.settlement.receipts import RemittanceFact, record_remittance
+
+    today = county.clock[0].date()
+    fact = RemittanceFact(run.book, run.amount_fen, today, f"拨付-{run.book}-{OPEN}")
+    record_remittance(session, SYSTEM, fact, county.clock[0])
+    book_facts(session, SYSTEM, run.book, county.clock[0])
+
+
 def test_a_repeated_click_decides_nothing_twice(county, browse):
     run = county.run(county.villages[0], OPEN)
-    assert decide(browse("village"), run, "submit").status_code in {303, 409}
-    assert state_of(county, run.id) is RunState.POSTED
+    before = state_of(county, run.id)
+    assert decide(browse("village"), run, "submit").status_code == 409
+    assert state_of(county, run.id) is before
 
 
 def test_a_decision_about_another_content_is_refused(county, browse):
