@@ -374,3 +374,21 @@ def outages(segments: Segments, at_least_h: float = OUTAGE_AT_LEAST_H) -> list[O
 
 def _instant(epoch_s: float) -> datetime:
     return datetime.fromtimestamp(epoch_s, UTC)
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{100 * share:.1f} %"
+
+
+def availability_sentence(hours: Hours) -> str:
+    """Return the availability of some hours (not weighted) as a Chinese sentence with its causes."""
+    result = availability(hours)
+    if result.equipment.value is None:
+        return "没有数据，不能给出可用率"
+    named = ((Cause.GRID, hours.grid), (Cause.ORDERED, hours.ordered), (Cause.PLANNED, hours.planned))
+    causes = [f"{CAUSE_LABELS[cause]} {length:.1f} 台时" for cause, length in named if length > 0]
+    if hours.unknown > 0:
+        low, high = _percent(result.equipment.low), _percent(result.equipment.high)
+        causes.append(f"未知 {hours.unknown:.1f} 台时，界限 {low}～{high}")
+    detail = f"（{'，'.join(causes)}）" if causes else ""
+    return f"设备可用率 {_percent(result.equipment.value)}{detail}，数据完整率 {_percent(result.data)}"

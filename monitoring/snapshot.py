@@ -145,6 +145,8 @@ def _inverter_view(gathered: _Gathered, device: Device, opinion: Opinion) -> Inv
         dc_power_w=values.get("dc_power_w"),
         state_raw=None if raw is None else int(raw),
         yesterday_same_time_wh=energy.yesterday_same_time_wh,
+        alarm_words_1=int(values.get("alarm_words_1", 0)),
+        alarm_words_2=int(values.get("alarm_words_2", 0)),
     )
 
 

@@ -14,7 +14,7 @@ class InverterView:
     """One inverter now: state with reason, newest figures, None where unknown.
 
     Powers [W], energies [Wh], temperature [°C]; `last_time` [UTC] is the time of the newest sample and
-    `stale` tells whether it is older than it should be.
+    `stale` tells whether it is older than it should be. `state_raw` and the alarm words are the vendor's.
     """
 
     device_id: str
@@ -33,6 +33,8 @@ class InverterView:
     dc_power_w: float | None
     state_raw: int | None
     yesterday_same_time_wh: int | None = None
+    alarm_words_1: int = 0
+    alarm_words_2: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ no clock and knows no database. Facts of a family stand in `collector/profiles/`
 
 from collector.profile.blocks import CYCLE, EVERYTHING, ONCE, fields_in, plan_blocks
 from collector.profile.catalogue import catalogue_markdown
-from collector.profile.decoding import decode
+from collector.profile.decoding import decode, explain
 from collector.profile.discovery import Discovery, ModelPlace, bind, discover
 from collector.profile.document import profile_json_schema
 from collector.profile.dump import decode_dump, decode_words, point_record, read_dump
@@ -63,6 +63,7 @@ __all__ = [
     "decode_dump",
     "decode_words",
     "discover",
+    "explain",
     "fields_in",
     "list_profiles",
     "load_profile",

@@ -244,3 +244,23 @@ def decode(profile: Profile, words: Words, ratios: Ratios = DIRECT, *, with_poin
         identity=_identity(profile, reader),
         device_clock=next((clock for clock in clocks if isinstance(clock, datetime)), None),
     )
+
+
+def explain(
+    profile: Profile, state_raw: int | None, words: Mapping[str, int]
+) -> tuple[str, tuple[Alarm, ...]]:
+    """Return what stored codes mean: the vendor's state in Chinese, and the alarms.
+
+    `words` holds `alarm_words_1` and `alarm_words_2` as they were stored; absent is 0.
+    """
+    code = profile.states.get(state_raw) if state_raw is not None else None
+    alarms: list[Alarm] = []
+    for word in profile.alarm_words:
+        bits = words.get(word.quantity, 0) >> word.shift
+        alarms += [alarm for bit, alarm in sorted(word.bits.items()) if bits >> bit & 1]
+    for shown in profile.alarm_codes:
+        number = words.get(shown.quantity, 0)
+        if number:
+            unknown = Alarm(str(number), "warning", f"未列明的代码 {number}", f"code {number}, not listed")
+            alarms.append(shown.codes.get(number, unknown))
+    return ("" if code is None else code.chinese), tuple(alarms)

@@ -21,6 +21,7 @@ from collector.profile import (
     catalogue_markdown,
     check_profiles,
     decode,
+    explain,
     list_profiles,
     load_profile,
     parse_profile,
@@ -189,6 +190,16 @@ def test_alarm_words_are_exempt_from_the_not_available_rule():
     assert len(decoded.alarms) == 17
     assert decoded.values["alarm_words_1"] == 0xFFFF | 1 << 32
     assert decoded.alarms[0].chinese == "组串电压过高"
+
+
+def test_stored_codes_can_be_explained_later():
+    profile = load_profile("huawei_sun2000")
+    decoded = decode(profile, {(3, 32008): 1 << 7, (3, 32009): 4, (3, 32010): 0, (3, 32089): 0x0300})
+    stored = {name: decoded.values[name] for name in ("alarm_words_1",)}
+    state, alarms = explain(profile, decoded.values["state_raw"], stored)
+    assert state == "故障停机"
+    assert [alarm.chinese for alarm in alarms] == ["电网掉电", "绝缘阻抗低"]
+    assert alarms == decoded.alarms
 
 
 def test_another_value_that_straddles_an_optional_pair_is_null():

@@ -16,6 +16,7 @@ from monitoring.availability import (
     Track,
     added,
     availability,
+    availability_sentence,
     hours_of,
     outages,
     partition,
@@ -92,6 +93,14 @@ def test_all_causes_counts_what_equipment_does_not():
     result = availability(Hours(running=8, planned=1, grid=1))
     assert result.equipment.value == 1.0
     assert result.all_causes.value == pytest.approx(0.8)
+
+
+def test_the_figure_is_said_with_its_causes():
+    words = availability_sentence(Hours(running=69 / 4, forced=1, grid=1, unknown=0.75, resolved=1.5))
+    assert words == (
+        "设备可用率 94.5 %（电网原因 1.0 台时，未知 0.8 台时，界限 90.8 %～94.7 %），数据完整率 88.8 %"
+    )
+    assert "没有数据" in availability_sentence(Hours(unknown=5))
 
 
 # Partition
