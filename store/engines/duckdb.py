@@ -7,11 +7,9 @@ look-up; any other is joined with the rows of its own time range. One writer at 
 own cursors.
 """
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -32,9 +30,8 @@ from store.engines.batches import (
     shaped,
     times_us,
 )
+from store.engines.duckdb_file import DuckDBFile
 from store.engines.duckdb_layout import (
-    FOREVER,
-    LAYOUT,
     NEVER,
     NOTHING,
     STORED,
@@ -43,17 +40,12 @@ from store.engines.duckdb_layout import (
     Scan,
     by_partition,
     column_definition,
-    connect,
     downsample_sql,
-    extended,
     for_storage,
     parse_address,
-    partition_of,
     plain,
     search_intervals,
-    translated,
 )
-from store.problem import Problem, ProblemsError
 from store.samples import QUANTITIES, SAMPLE_SCHEMA, Sample, table_to_samples
 from store.series import Conflict, Side, Statistics, WriteResult
 
@@ -66,60 +58,10 @@ def open_duckdb(url: str) -> "DuckDBStore":
     return DuckDBStore(*parse_address(url))
 
 
-class DuckDBStore:
+class DuckDBStore(DuckDBFile):
     """Samples in one DuckDB file; see `store.series.SeriesStore` for what each function promises."""
 
     settling = timedelta(0)
-
-    def __init__(self, path: Path, memory_limit: str, threads: int) -> None:
-        self._path = path
-        self._connection = connect(path, memory_limit, threads)
-        self._writing = threading.RLock()
-        self._numbers: dict[str, int] = {}
-        self._ids: list[str] = []
-        self._partitions: dict[str, Partition] = {}
-        self._newest: Integers = NOTHING
-        self._oldest: Integers = NOTHING
-        self._latest: dict[int, tuple[pa.Table, int]] = {}
-        self._writer = self._connection.cursor()
-        self._prepare()
-
-    def _prepare(self) -> None:
-        run = self._writer.execute
-        run("CREATE TABLE IF NOT EXISTS layout (version INTEGER)")
-        run("CREATE TABLE IF NOT EXISTS device (number INTEGER, device_id VARCHAR)")
-        version = run("SELECT max(version) FROM layout").fetchone()[0]
-        if version is None:
-            run("INSERT INTO layout VALUES (?)", [LAYOUT])
-        elif version > LAYOUT:
-            self._connection.close()
-            raise ProblemsError(
-                [Problem(str(self._path), f"时序库格式 {version} 比程序新（{LAYOUT}）", "请升级程序后再打开")]
-            )
-        for number, device_id in run("SELECT number, device_id FROM device ORDER BY number").fetchall():
-            self._numbers[device_id] = number
-            self._ids.append(device_id)
-        self._newest = extended(NOTHING, len(self._ids), NEVER)
-        self._oldest = extended(NOTHING, len(self._ids), FOREVER)
-        self._load_partitions()
-
-    def _load_partitions(self) -> None:
-        tables = self._writer.execute(
-            "SELECT table_name, list(column_name) FROM duckdb_columns() "
-            "WHERE table_name LIKE 'samples\\_%' ESCAPE '\\' GROUP BY table_name"
-        ).fetchall()
-        for table, columns in tables:
-            month = datetime.strptime(f"{table[-6:]}01+0000", "%Y%m%d%z")
-            self._partitions[table] = partition_of(microseconds(month))
-            for name in STORED:
-                if name not in columns:
-                    self._writer.execute(f"ALTER TABLE {table} ADD COLUMN {column_definition(name)}")
-            spans = self._writer.execute(
-                f"SELECT device, epoch_us(min(time)), epoch_us(max(time)) FROM {table} GROUP BY device"
-            ).fetchall()
-            for number, oldest, newest in spans:
-                self._oldest[number] = min(int(self._oldest[number]), oldest)
-                self._newest[number] = max(int(self._newest[number]), newest)
 
     # Writing
 
@@ -127,7 +69,7 @@ class DuckDBStore:
         """Store a batch as one durable commit; see the contract."""
         if not (table := shaped(batch)).num_rows:
             return WriteResult(0, 0)
-        with self._writing, translated(self._path):
+        with self._writing, self._guarded():
             ids_before, result = len(self._ids), None
             try:
                 result = self._write(table, ids_before)
@@ -160,29 +102,6 @@ class DuckDBStore:
         fresh = table if kept.all() else table.filter(pa.array(kept))
         self._insert(fresh, numbers[kept], times[kept])
         return Outcome(fresh, numbers[kept], times[kept], conflicts, changed)
-
-    def _numbered(self, column: pa.ChunkedArray) -> Integers:
-        encoded = column.combine_chunks().dictionary_encode()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        known = []
-        for device_id in encoded.dictionary.to_pylist():
-            number = self._numbers.get(device_id)
-            if number is None:
-                number = len(self._ids)
-                self._numbers[device_id] = number
-                self._ids.append(device_id)
-            known.append(number)
-        self._newest = extended(self._newest, len(self._ids), NEVER)
-        self._oldest = extended(self._oldest, len(self._ids), FOREVER)
-        numbers: Integers = np.asarray(known, np.int64)[encoded.indices.to_numpy()]
-        return numbers
-
-    def _forget_devices(self, count: int) -> None:
-        for device_id in self._ids[count:]:
-            del self._numbers[device_id]
-        del self._ids[count:]
-        self._newest, self._oldest = self._newest[:count], self._oldest[:count]
 
     def _insert_devices(self, ids_before: int) -> None:
         added = self._ids[ids_before:]
@@ -304,7 +223,7 @@ class DuckDBStore:
 
     def latest(self, device_ids: Sequence[str] | None = None) -> Mapping[str, Sample]:
         """Return the newest sample of each device; see the contract."""
-        with self._writing, translated(self._path):
+        with self._writing, self._guarded():
             wanted = self._ids if device_ids is None else [d for d in device_ids if d in self._numbers]
             numbers = [self._numbers[d] for d in wanted if self._newest[self._numbers[d]] != NEVER]
             self._load_latest([n for n in numbers if n not in self._latest])
@@ -383,13 +302,6 @@ class DuckDBStore:
                 found[scan.ids[rank]] = (instant(time), value)
         return found
 
-    def _reaches(self, device_id: str, edge: int, *, before: bool) -> bool:
-        """Tell whether a device can have a sample on one side of an edge [us]."""
-        number = self._numbers.get(device_id)
-        if number is None:
-            return False
-        return bool(self._oldest[number] < edge if before else self._newest[number] >= edge)
-
     def coverage(
         self, device_ids: Sequence[str], interval: tuple[datetime, datetime], step: timedelta
     ) -> pa.Table:
@@ -426,14 +338,14 @@ class DuckDBStore:
         return Scan(sql, params, ids)
 
     def _ranked(self, sql: str, scan: Scan, schema: pa.Schema) -> pa.Table:
-        with translated(self._path), self._connection.cursor() as cursor:
+        with self._guarded(), self._connection.cursor() as cursor:
             found = cursor.sql(sql, params=scan.params).to_arrow_table()
         ids = pa.array(scan.ids, pa.string()).take(found.column("rank").combine_chunks())
         columns = [ids, *(found.column(field.name).cast(field.type) for field in list(schema)[1:])]
         return pa.table(columns, schema=schema)
 
     def _fetch(self, sql: str, scan: Scan) -> list[Any]:
-        with translated(self._path), self._connection.cursor() as cursor:
+        with self._guarded(), self._connection.cursor() as cursor:
             rows: list[Any] = cursor.execute(sql, scan.params).fetchall()
         return rows
 
@@ -443,7 +355,7 @@ class DuckDBStore:
         """Delete raw samples older than `time`; whole months are dropped at once."""
         limit = microseconds(time)
         deleted = 0
-        with self._writing, translated(self._path):
+        with self._writing, self._guarded():
             with self._transaction():
                 for partition in sorted(self._partitions.values()):
                     if partition.start >= limit:
@@ -471,7 +383,7 @@ class DuckDBStore:
         rows, oldest, newest = 0, None, None
         with self._writing:
             tables = [partition.table for partition in sorted(self._partitions.values())]
-        with translated(self._path), self._connection.cursor() as cursor:
+        with self._guarded(), self._connection.cursor() as cursor:
             for table in tables:
                 found = cursor.execute(
                     f"SELECT count(*), epoch_us(min(time)), epoch_us(max(time)) FROM {table}"

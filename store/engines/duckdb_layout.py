@@ -5,7 +5,6 @@ Owns what is written where in a DuckDB file and the settings of the connection. 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ import pyarrow as pa
 from store.engines.batches import Integers, instant, microseconds
 from store.problem import Problem, ProblemsError
 from store.samples import SAMPLE_SCHEMA
-from store.series import Conflict, SeriesUnavailableError
+from store.series import Conflict
 
 LAYOUT = 1
 NEVER = np.iinfo(np.int64).min
@@ -123,15 +122,6 @@ class Scan:
     sql: str
     params: Mapping[str, Any]
     ids: Sequence[str]
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what DuckDB raises in the block into SeriesUnavailableError."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise SeriesUnavailableError(f"时序库 {path} 暂不可用：{error}") from error
 
 
 def column_definition(name: str) -> str:

@@ -186,3 +186,53 @@ def test_readers_go_on_beside_a_writer_and_memory_stays_bounded(tmp_path):
     assert store.statistics().rows == 40 * 12_000
     assert grown < 400_000_000
     store.close()
+
+
+FULL_DISK = """
+import resource, signal, sys
+from datetime import UTC, datetime, timedelta
+from store.samples import Sample, samples_to_table
+from store.series import SeriesUnavailableError, open_series
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = open_series(sys.argv[1])
+store._writer.execute(f"SET checkpoint_threshold='{sys.argv[2]}'")
+start = datetime(2026, 10, 1, tzinfo=UTC)
+
+def batch(number):
+    time = start + number * timedelta(minutes=1)
+    values = lambda n: {"active_power_w": n * 1.7 * number, "generated_energy_wh": n * number}
+    return samples_to_table([Sample(f"d{n}", time, time, values(n)) for n in range(500)])
+
+_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
+stored = refused = 0
+for number in range(100):
+    try:
+        stored += store.write(batch(number)).stored
+    except SeriesUnavailableError:
+        refused += 1
+    if refused == 5:
+        break
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+stored += store.write(batch(number + 1)).stored
+print(refused, stored, store.statistics().rows)
+store.close()
+"""
+
+
+@pytest.mark.parametrize("checkpoint", ["100MB", "1MB"])
+def test_a_full_disk_refuses_batches_and_resumes_by_itself_with_nothing_lost(tmp_path, checkpoint):
+    """A file size limit stands for the full disk; with a small threshold the checkpoint is what fails."""
+    process = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, address(tmp_path), checkpoint],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    refused, stored, rows = map(int, process.stdout.split())
+    assert refused == 5
+    assert stored == rows
+    store = open_series(address(tmp_path))
+    assert store.statistics().rows == rows
+    store.close()

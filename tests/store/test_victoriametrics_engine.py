@@ -21,9 +21,7 @@ def sample(number: int = 0, **values) -> Sample:
     return Sample("a", moment, moment, values or {"generated_energy_wh": 100 * number})
 
 
-def test_a_server_with_the_wrong_flags_is_refused(
-    tmp_path, start_victoria_metrics
-):
+def test_a_server_with_the_wrong_flags_is_refused(tmp_path, start_victoria_metrics):
     with start_victoria_metrics(tmp_path, ()) as (port, _), pytest.raises(ProblemsError) as caught:
         open_series(f"victoriametrics://127.0.0.1:{port}")
     fixes = [problem.how_to_fix for problem in caught.value.problems]
@@ -54,9 +52,7 @@ def test_a_cluster_has_tenant_paths_and_a_token():
     assert address.token == "s3cret"
 
 
-def test_after_a_crash_the_batch_can_be_sent_again(
-    tmp_path, start_victoria_metrics
-):
+def test_after_a_crash_the_batch_can_be_sent_again(tmp_path, start_victoria_metrics):
     batch = samples_to_table([sample(n) for n in range(40)])
     with start_victoria_metrics(tmp_path) as (port, process):
         store = open_series(f"victoriametrics://127.0.0.1:{port}")
