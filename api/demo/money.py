@@ -30,6 +30,7 @@ from distribution.approval.states import RunState
 from distribution.approval.votes import Ballot, vote
 from distribution.closing import advance, close_month
 from distribution.disbursing import ready_payouts, send_batch, take_return
+from distribution.matching import match_month
 from distribution.payout.payouts import BatchOrder
 from documents.attachments import store_attachment
 from registry.actors import SYSTEM
@@ -44,10 +45,9 @@ ATTACHMENTS = "attachments"
 
 @dataclass(frozen=True, slots=True)
 class _Month:
-    """One month being played: who plays it, the store its energy is compared with, and until when."""
+    """One month being played: who plays it, until when, and the pictures of the boards."""
 
     office: Office
-    series: SeriesStore
     month: Period
     until: datetime
     evidence: dict[str, str]
@@ -67,14 +67,17 @@ def played_months(office: Office, until: datetime) -> tuple[Period, ...]:
     return tuple(found)
 
 
-def play_months(office: Office, series: SeriesStore, until: datetime, progress: Progress) -> None:
-    """Play every past month that is not played yet; played months are left as they are."""
+def play_months(office: Office, until: datetime, progress: Progress) -> None:
+    """Play every past month that is not played yet; played months are left as they are.
+
+    The energy of a month is compared afterwards, by `compare_months`: it may be loading meanwhile.
+    """
     publish_plan(office)
     months = played_months(office, until)
     evidence = _evidence(office)
     for number, month in enumerate(months):
         progress("结算与分配", number, len(months))
-        one = _Month(office, series, month, until, evidence)
+        one = _Month(office, month, until, evidence)
         if month == months[-1]:
             play_open_month(one)
         else:
@@ -82,6 +85,14 @@ def play_months(office: Office, series: SeriesStore, until: datetime, progress: 
     if months:
         bring_papers(office, months[-1].next(), until)
     progress("结算与分配", len(months), len(months))
+
+
+def compare_months(office: Office, series: SeriesStore, until: datetime, progress: Progress) -> None:
+    """Compare the bills of every played month with the energy of the inverters, as closing it does."""
+    months = played_months(office, until)
+    for number, month in enumerate(months, start=1):
+        match_month(office.database, series, SYSTEM, str(month), min(on_day(month, CLOSE_DAY), until))
+        progress("电量核对", number, len(months))
 
 
 def play_whole_month(one: _Month) -> None:
@@ -122,7 +133,7 @@ def _only(villages: Sequence[str], stage: int) -> list[str]:
 
 
 def _close(one: _Month, day: int) -> None:
-    close_month(one.office.database, one.series, SYSTEM, str(one.month), one.day(day))
+    close_month(one.office.database, None, SYSTEM, str(one.month), one.day(day))
 
 
 Act = Callable[[Session, _Month, Run], None]
@@ -225,8 +236,8 @@ def _bank_answer(sent: str, closed_account: str) -> bytes:
 def _closed_account(one: _Month) -> str:
     for fact in one.office.county.story.of(FactKind.PAYMENT_FAILED):
         if Period.month_of(fact.start) == one.month:
-            families = one.office.people.of_village(one.office.county.village_in(fact))
-            return families[fact.member % len(families)].account.account
+            village = one.office.county.village_in(fact)
+            return one.office.people.enrolled_in(village, fact.member).account.account
     return ""
 
 

@@ -23,6 +23,7 @@ from store.periods import Period, local_date
 COMPONENT = "households"
 POST_KINDS = (("保洁员", 600), ("护路员", 600), ("电站看护员", 800), ("护林员", 700), ("照料护理员", 500))
 _REGISTERED = date(2018, 1, 1)
+_ENROLLED_SHARE = 0.35
 _POST_PER_KW = 0.030
 _CARD_PREFIX = "629999"
 
@@ -35,7 +36,7 @@ class Family:
     members: tuple[NewMember, ...]
     classes: tuple[HouseholdClass, ...]
     account: NewPayeeAccount
-    enrolment: Enrolment
+    enrolment: Enrolment | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class People:
         """Return the families of a village, by number."""
         return tuple(one for one in self.families if one.household.village_code == village_code)
 
+    def enrolled_in(self, village_code: str, member: int) -> Family:
+        """Return one of the families of a village that take part in the distribution."""
+        enrolled = [one for one in self.of_village(village_code) if one.enrolment is not None]
+        return enrolled[member % len(enrolled)]
+
 
 def build_people(county: County) -> People:
     """Return the households of a county; the same county always has the same people."""
@@ -72,9 +78,9 @@ def build_people(county: County) -> People:
         posts.extend(_posts(rng, county, village, own))
     departures = []
     for fact in county.story.of(FactKind.HOUSEHOLD_LEFT):
-        own = [one for one in families if one.household.village_code == county.village_in(fact)]
-        leaving = own[fact.member % len(own)].household.id
-        departures.append(Departure(leaving, local_date(fact.start)))
+        everyone = People(tuple(families), (), ())
+        leaving = everyone.enrolled_in(county.village_in(fact), fact.member)
+        departures.append(Departure(leaving.household.id, local_date(fact.start)))
     gone = {departure.household_id for departure in departures}
     staying = tuple(post for post in posts if post.household_id not in gone)
     return People(tuple(families), staying, tuple(departures))
@@ -110,12 +116,16 @@ def _family(rng: np.random.Generator, village: str, number: int) -> Family:
     )
     document = "村民代表大会决议 2025年第1号"
     weight = {1: 2, 2: 2, 3: 3, 4: 3}.get(size, 4)
+    classes = _classes(rng, household_id, members)
+    # Money is for those in need and those who work for it; simple division among all is forbidden.
+    needy = len(classes) > 1 or classes[0].class_name != "脱贫户"
+    enrolment = Enrolment(household_id, village, COMPONENT, date(2025, 1, 1), weight, document=document)
     return Family(
         household=household,
         members=members,
-        classes=_classes(rng, household_id, members),
+        classes=classes,
         account=NewPayeeAccount(household_id, members[0].name, names.BANK, _card(rng), _REGISTERED),
-        enrolment=Enrolment(household_id, village, COMPONENT, date(2025, 1, 1), weight, document=document),
+        enrolment=enrolment if needy or rng.random() < _ENROLLED_SHARE else None,
     )
 
 

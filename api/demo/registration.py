@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.demo.county import County
-from api.demo.people import Departure, Family, People
+from api.demo.people import Departure, People
 from registry.actors import SYSTEM, Actor, Role
 from registry.divisions import add_division
 from registry.enrolment import Attendance, AttendanceRow, EnrolmentRow, PostRow, end_enrolment
@@ -85,7 +85,11 @@ def register_people(session: Session, county: County, people: People, ring: KeyR
         ),
     )
     _add(session, (_account(ring, one.account, stamp) for one in families))
-    _add(session, (_enrolment(one, stamp) for one in families))
+    enrolled = (one.enrolment for one in families if one.enrolment is not None)
+    _add(
+        session,
+        (EnrolmentRow(id=new_id("enrolment"), **as_columns(one), **stamp) for one in enrolled),
+    )
     _add(session, (PostRow(**as_columns(one), **stamp) for one in people.posts))
     for departure in people.departures:
         _depart(session, departure)
@@ -126,10 +130,6 @@ def _account(ring: KeyRing, account: NewPayeeAccount, stamp: dict[str, object]) 
         valid_to=account.valid_to,
         **stamp,
     )
-
-
-def _enrolment(family: Family, stamp: dict[str, object]) -> EnrolmentRow:
-    return EnrolmentRow(id=new_id("enrolment"), **as_columns(family.enrolment), **stamp)
 
 
 def _depart(session: Session, departure: Departure) -> None:

@@ -6,6 +6,7 @@ repeated: what is there already is left alone, so that a seeding that was interr
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from sqlalchemy import select
 from api.demo.county import FULL, County, CountySize, build_county
 from api.demo.history import Progress, load_history
 from api.demo.incidents import record_incidents
-from api.demo.money import play_months
+from api.demo.money import compare_months, play_months
 from api.demo.office import open_office
 from api.demo.people import People, build_people
 from api.demo.plant import Plant
@@ -40,6 +41,7 @@ DEFAULT_SEED = 20_260_101
 _FOLDER = "demo"
 _MARKER = "county.json"
 _COUNTERS = "counters.npy"
+_PLAYED = "past-months-are-played"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +117,25 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
         record_incidents(session, county, now)
     progress("台账", 2, 2)
     plant = open_plant(data_dir, county)
-    load_history(plant, series, now, progress)
+    played = data_dir / _FOLDER / _PLAYED
+    if played.is_file():
+        load_history(plant, series, now, progress)
+    else:
+        office = open_office(database, data_dir, county, people, plant)
+        until = min(now, local_midnight(marker.anchor + timedelta(days=1)))
+        # The two long steps use different stores and mostly different processors.
+        with ThreadPoolExecutor(1) as beside:
+            loading = beside.submit(load_history, plant, series, now, progress)
+            play_months(office, until, progress)
+            loading.result()
+        compare_months(office, series, until, progress)
+        played.touch()
     plant.save(data_dir / _FOLDER / _COUNTERS)
-    _days(database, series, now, progress)
-    office = open_office(database, data_dir, county, people, plant)
-    play_months(office, series, min(now, local_midnight(marker.anchor + timedelta(days=1))), progress)
-    return logins
-
-
-def _days(database: Database, series: SeriesStore, now: datetime, progress: Progress) -> None:
     progress("每日电量", 0, 1)
     with database.transaction() as session:
         refresh_daily_energy(session, series, now)
     progress("每日电量", 1, 1)
+    return logins
 
 
 def _mark(database: Database, data_dir: Path, wanted: Marker) -> Marker:
