@@ -8,6 +8,7 @@ import random
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count, repeat
 
 from collector.connections import DeviceLink
 from collector.modbus import LineClient, ModbusClient, Ok, Permanent, Result, Retryable
@@ -255,5 +256,5 @@ def _addresses(item: Field) -> range:
 
 
 def _keep(words: dict[tuple[int, int], int], block: Block, result: Ok) -> None:
-    for index, word in enumerate(result.words):
-        words[block.function_code, block.address + index] = word
+    places = zip(repeat(block.function_code), count(block.address), result.words, strict=False)
+    words.update(((code, address), word) for code, address, word in places)
