@@ -2,12 +2,13 @@
 
 import json
 import math
+import os
 import tomllib
 from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.profile import (
@@ -322,6 +323,8 @@ def test_a_device_without_a_marker_is_named_as_such():
 # Properties
 
 
+@pytest.mark.soak
+@settings(max_examples=100_000 if os.environ.get("SUNLEDGER_SOAK") else 300, deadline=None)
 @given(data=st.data())
 def test_any_words_decode_without_a_crash_and_within_the_rules(data):
     profile = load_profile(data.draw(st.sampled_from(MODBUS)))

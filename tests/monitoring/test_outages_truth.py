@@ -1,4 +1,7 @@
-"""Outages of plants whose stops are known: found, told apart, limited to one interval, none at night."""
+"""Outages of plants whose stops are known: found, told apart, limited to one interval, none at night.
+
+1 000 station years with SUNLEDGER_SOAK (`make soak`), two of them always.
+"""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +18,9 @@ from .truth import DAY, STEP, make
 START = datetime(2026, 5, 31, 16, tzinfo=UTC).timestamp()
 DAYS = 30
 PLACE = Place(27.0, 106.0)
-STATION_MONTHS = int(os.environ.get("SUNLEDGER_SOAK_STATION_MONTHS", "24"))
+STATION_MONTHS = 12_000 if os.environ.get("SUNLEDGER_SOAK") else 24
+
+pytestmark = pytest.mark.soak
 NAMES = {Cause.FORCED: "forced", Cause.GRID: "grid"}
 
 
