@@ -52,7 +52,9 @@ def receipts(
 @app.command()
 def registry(
     file: ImportFile,
-    kind: Annotated[str, typer.Option("--kind", help="stations、households、members 或 enrolments")],
+    kind: Annotated[
+        str, typer.Option("--kind", help="divisions、stations、devices、households、members 或 enrolments")
+    ],
     data: DataOption = None,
     config: ConfigOption = None,
     *,
@@ -60,14 +62,16 @@ def registry(
     partial: Annotated[bool, typer.Option("--partial", help="有错的行不要，其余照常导入")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """导入台账：电站、农户、家庭成员、参与分配的登记。"""
+    """导入台账：行政区划、电站、设备、农户、家庭成员、参与分配的登记。"""
     arguments = {"file": str(file.resolve()), "kind": kind, "dry_run": dry_run, "partial": partial}
     run_operation("import-registry", arguments, data=data, config=config, as_json=as_json)
 
 
 @app.command()
 def template(
-    kind: Annotated[str, typer.Argument(help="stations、households、members 或 enrolments")],
+    kind: Annotated[
+        str, typer.Argument(help="divisions、stations、devices、households、members 或 enrolments")
+    ],
     out: Annotated[Path, typer.Option("--out", help="写到这个 .xlsx 文件")],
 ) -> None:
     """写出一张可以填写的台账模板。"""

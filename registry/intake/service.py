@@ -19,6 +19,8 @@ from documents.writing import Column, SheetContent, write_xlsx
 from registry import audit
 from registry.actors import Actor, Permission, scope
 from registry.intake.columns import ReadList, ReadRow, read_list
+from registry.intake.device_list import DeviceList
+from registry.intake.division_list import DivisionList
 from registry.intake.enrolment_list import EnrolmentList
 from registry.intake.household_list import HouseholdList
 from registry.intake.member_list import MemberList
@@ -31,13 +33,14 @@ from store.db import new_id
 from store.problem import Problem, ProblemsError
 
 LISTS: dict[str, IntakeList] = {
-    one.spec.kind: one for one in (StationList(), HouseholdList(), MemberList(), EnrolmentList())
+    one.spec.kind: one
+    for one in (DivisionList(), StationList(), DeviceList(), HouseholdList(), MemberList(), EnrolmentList())
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to be taken in as a kind of list (`stations`, `households`, `members`, `enrolments`).
+    """A file to be taken in as a kind of list: a key of LISTS.
 
     With `partial`, the rows without problems are taken in although others are refused.
     """

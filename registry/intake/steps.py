@@ -14,18 +14,22 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from registry.actors import Actor
+from registry.divisions import DivisionRow
 from registry.enrolment import EnrolmentRow, PostRow
 from registry.facts import known, supersede
 from registry.households import HouseholdClassRow, HouseholdMemberRow, HouseholdRow, PayeeAccountRow
 from registry.revisions import content_of, restored, revise
-from registry.stations import DeviceRow, StationRow
+from registry.stations import DeviceRow, RevenueMeterRow, StationRow
 from store.db import new_id
 from store.problem import Problem, ProblemsError
 
 _TABLES: dict[str, type[Any]] = {
     table.__tablename__: table
     for table in (
+        DivisionRow,
         StationRow,
+        DeviceRow,
+        RevenueMeterRow,
         HouseholdRow,
         HouseholdMemberRow,
         HouseholdClassRow,
@@ -114,6 +118,8 @@ def take_back(desk: Desk, step: Step, where: str) -> None:
         case "changed":
             _require(content_of(row) == step.after, where, "导入的资料")
             revise(desk.session, desk.actor, row, restored(row, step.before), desk.now)
+        case _ if not hasattr(row, "withdrawn_at"):
+            raise ProblemsError([Problem(where, "新增的区划和设备不能整批撤销", "逐个写上停用日期")])
         case _:
             _require(content_of(row) == step.after and not _in_use(desk.session, row), where, "导入的资料")
             revise(desk.session, desk.actor, row, {"withdrawn_at": desk.now}, desk.now)
