@@ -52,6 +52,7 @@ __all__ = [
 
 MARGIN = timedelta(days=3)
 DEVICES_AT_ONCE = 64
+ROWS_AT_ONCE = 3_000_000
 _NOTHING = np.empty(0, np.int64)
 
 
@@ -137,15 +138,18 @@ def _judged(store: SeriesStore, question: EnergyQuestion, month: Period) -> Iter
     epochs: dict[str, list[tuple[int, CounterEpoch]]] = {}
     for epoch in sorted(question.epochs, key=lambda item: item.start):
         epochs.setdefault(epoch.device_id, []).append((microseconds(epoch.start), epoch))
-    ids = list(dict.fromkeys(question.device_ids))
-    for position in range(0, len(ids), DEVICES_AT_ONCE):
-        for device_id, times, values in _readings(
-            store, ids[position : position + DEVICES_AT_ONCE], question, month
-        ):
+    waiting = list(dict.fromkeys(question.device_ids))
+    count = DEVICES_AT_ONCE
+    while waiting:
+        chosen, waiting = waiting[:count], waiting[count:]
+        rows = 0
+        for device_id, times, values in _readings(store, chosen, question, month):
+            rows += len(times)
             limits = CounterLimits(
                 question.rated_power_w.get(device_id) or DEFAULT_RATED_POWER_W, question.moduli.get(device_id)
             )
             yield device_id, judge(times, values, limits, epochs.get(device_id, ()))
+        count = max(DEVICES_AT_ONCE, min(1000, ROWS_AT_ONCE * len(chosen) // max(1, rows)))
 
 
 def _readings(
