@@ -32,6 +32,7 @@ from distribution.approval.notices import (
     Complaint,
     NoticeTerms,
     Objection,
+    decide_objection,
     notice_of,
     objections,
     open_notice,
@@ -60,6 +61,7 @@ from store.periods import Period, local_date
 
 router = APIRouter(include_in_schema=False)
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
+Judge = Annotated[Actor, Depends(requires(Permission.DECIDE_OBJECTION))]
 Reading = Annotated[Session, Depends(reading)]
 Hash = Annotated[str, Form(pattern="^[0-9a-f]{64}$")]
 _DECISIONS = {"approve": "同意", "return": "退回重算", "reject": "否决"}
@@ -94,6 +96,7 @@ class RunView:
     no_action: str
     timeline: tuple[TimelineItem, ...]
     objections: Sequence[Objection]
+    may_judge: bool
     statement_href: str
     message: str = ""
     message_tone: str = "good"
@@ -137,6 +140,7 @@ def _page(
         no_action=_no_action(actor, found, is_maker=actor.user_id in makers),
         timeline=_timeline(events, votes),
         objections=objections(session, actor, found.id),
+        may_judge=actor.may(Permission.DECIDE_OBJECTION),
         statement_href=f"/villages/{found.book}/statements/{found.period}",
         message=message[0],
         message_tone=message[1],
@@ -309,3 +313,25 @@ def object_to_run(
         run_id,
         lambda session, services: raise_objection(session, actor, run_id, complaint, services.clock()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """What the form of a decision on an objection holds."""
+
+    outcome: Annotated[str, Form(pattern="^(upheld|partly|rejected)$")]
+    reason: Annotated[str, Form(max_length=500)]
+
+
+@router.post("/runs/{run_id}/objections/{objection_id}", dependencies=[Depends(check_form)])
+def judge_objection(
+    request: Request, actor: Judge, run_id: str, objection_id: str, said: Annotated[_Judgement, Depends()]
+) -> Response:
+    """Decide an objection to this run, once and with a reason."""
+
+    def act(session: Session, services: Services) -> None:
+        if all(one.id != objection_id for one in objections(session, actor, run_id)):
+            raise NotFoundError(objection_id)
+        decide_objection(session, actor, objection_id, (said.outcome, said.reason), services.clock())
+
+    return _decide(request, actor, run_id, act)

@@ -32,6 +32,12 @@ def test_an_objection_is_recorded_and_shown(county, browse):
     page = browser.get(f"/runs/{run.id}").text
     assert "少算了一天" in page
     assert "第 1 行" in page
+    form = re.search(r'action="(/runs/[^"]+/objections/[^"]+)"', page)[1]
+    judged = browse("county").post(form, page=f"/runs/{run.id}", outcome="rejected", reason="工时记录无误")
+    assert judged.status_code == 303
+    assert "不成立：工时记录无误" in browser.get(f"/runs/{run.id}").text
+    foreign = form.replace(run.id, county.run(county.villages[3], OPEN).id)
+    assert browser.post(foreign, page="/account", outcome="upheld", reason="x").status_code == 404
 
 
 def test_a_month_goes_from_the_vote_to_the_ledger(county, browse):
