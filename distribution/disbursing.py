@@ -39,7 +39,7 @@ from store.problem import Problem, ProblemsError
 def ready_payouts(session: Session, actor: Actor, *, period: str = "", book: str = "") -> tuple[Payout, ...]:
     """Return the payouts that may go into a batch now: never tried, not held back by an objection."""
     found = payouts(session, actor, PayoutFilter(book=book, period=period, untried=True))
-    held = {one.run_id: held_lines(session, actor, one.run_id) for one in found}
+    held = {run_id: held_lines(session, actor, run_id) for run_id in {one.run_id for one in found}}
     lines = payout_lines(session, [one.id for one in found])
     return tuple(one for one in found if not held[one.run_id] & lines[one.id])
 

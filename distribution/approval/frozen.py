@@ -24,7 +24,8 @@ def thaw(text: str, record: type[Record]) -> Record:
 
     Raises TypeError for an annotation without a canonical form.
     """
-    built: Record = _builder(record)(json.loads(text))
+    hint: Any = record
+    built: Record = _builder(hint)(json.loads(text))
     return built
 
 

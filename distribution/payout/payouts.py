@@ -267,9 +267,6 @@ def create_batch(
     session.add(batch)
     session.flush()
     _add_attempts(session, batch, chosen, accounts, now)
-    for one in chosen:
-        record_event(session, actor, (one.id, one.attempts + 1), ("sent", "", batch.id), now)
-    session.flush()
     return _batch(batch), file
 
 
@@ -348,6 +345,11 @@ def _add_attempts(
             }
             for place, one in enumerate(chosen, start=1)
         ],
+    )
+    sent = {"seq": 1, "state": "sent", "reason": "", "source": batch.id}
+    sent |= {"changed_at": now, "changed_by": batch.exported_by}
+    session.execute(
+        insert(AttemptEventRow), [{"payout_id": one.id, "n": one.attempts + 1, **sent} for one in chosen]
     )
 
 
