@@ -18,7 +18,7 @@ def is_working_day(day: date, overrides: Mapping[date, bool] | None = None) -> b
         return overrides[day]
     try:
         return bool(chinese_calendar.is_workday(day))
-    except NotImplementedError:
+    except RuntimeError:
         return day.weekday() < _SATURDAY
 
 
