@@ -18,7 +18,7 @@ def is_working_day(day: date, overrides: Mapping[date, bool] | None = None) -> b
         return overrides[day]
     try:
         return bool(chinese_calendar.is_workday(day))
-    except RuntimeError:
+    except RuntimeError:  # NotImplemented, for a year that the package does not know yet
         return day.weekday() < _SATURDAY
 
 
