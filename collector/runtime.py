@@ -103,7 +103,10 @@ class Collector:
         self._links = links
         self._board.put_links(links)
         await self._poller.put_links([link for link in links if link.transport in POLLED_TRANSPORTS])
-        for broker, (settings, group) in self._by_broker(links).items():
+        brokers = self._by_broker(links)
+        for broker in [name for name in self._ingests if name not in brokers]:
+            await asyncio.to_thread(self._ingests.pop(broker).stop)
+        for broker, (settings, group) in brokers.items():
             if broker in self._ingests:
                 await asyncio.to_thread(self._ingests[broker].reload, group)
             else:

@@ -232,6 +232,25 @@ async def test_a_broker_that_comes_back_is_found_again(tmp_path: Path, broker: M
     bench.close()
 
 
+async def test_devices_come_and_go_without_dropping_the_session(tmp_path: Path, broker: Mosquitto) -> None:
+    one, two = mqtt_link("station_a"), mqtt_link("station_b")
+    bench = Bench(tmp_path, [one], settings(broker.port))
+    await ready(bench)
+    since = bench.collector.status().sessions[0][1].since
+    await bench.collector.reload([one, two])
+    await asyncio.to_thread(until, lambda: bench.collector.status().sessions[0][1].subscribed)
+    await asyncio.sleep(0.3)
+    client = publisher(broker.port, "station_b")
+    await asyncio.to_thread(send, client, "pv/station_b/inverter", message(1))
+    await asyncio.to_thread(until, lambda: len(bench.stored("station_b_inverter")) == 1)
+    assert bench.collector.status().sessions[0][1].since == since
+    await bench.collector.reload([])
+    assert bench.collector.status().sessions == ()
+    left(client)
+    await bench.collector.stop()
+    bench.close()
+
+
 CONSUMER = """
 import asyncio, sys
 from pathlib import Path
