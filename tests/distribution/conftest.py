@@ -266,3 +266,8 @@ def booked(county_maker):
 @pytest.fixture
 def county_postgres(postgres):
     return build(postgres)
+
+
+@pytest.fixture
+def booked_postgres(county_postgres):
+    return book_october(county_postgres)

@@ -2,6 +2,7 @@ from datetime import UTC, date, datetime
 
 from distribution.statement import household_statement, statement_months, station_money, village_statement
 from distribution.tracing import entry_of, trace_line, village_book
+from distribution.verification import verify
 from registry.actors import SYSTEM, Actor, Role
 
 FIRST, SECOND = "520499101201", "520499101202"
@@ -93,3 +94,16 @@ def test_the_books_lines_are_in_words(booked):
         lines = village_book(session, SYSTEM, FIRST)
     assert {"应收电费", "可分配收益", "应付农户款"} <= {line.account for line in lines}
     assert lines[0].business_date <= date(2026, 10, 31)
+
+
+def test_postgresql_shows_the_same_statement_and_verifies(booked, booked_postgres):
+    sheets = []
+    for made in (booked, booked_postgres):
+        with made.database.reading() as session:
+            sheet = village_statement(session, SYSTEM, FIRST, "2026-10")
+            assert verify(session) == []
+            assert trace_line(session, SYSTEM, sheet.run.id, 1)
+            assert household_statement(session, SYSTEM, "h_201_1", "2026-10").total_fen
+            sheets.append([(line.name, line.item, line.amount_fen, line.basis) for line in sheet.lines])
+            sheets[-1].append((sheet.total_fen, sheet.difference_fen, sheet.income_fen))
+    assert sheets[0] == sheets[1]
