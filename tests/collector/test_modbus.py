@@ -23,7 +23,9 @@ from collector.modbus import (
 from tests.collector import hostile
 from tests.collector.hostile import HostileServer, Request
 
-HOSTILE_ANSWERS = int(os.environ.get("SUNLEDGER_HOSTILE_ANSWERS", "3000"))
+SOAK = bool(os.environ.get("SUNLEDGER_SOAK"))
+HOSTILE_ANSWERS = 50_000 if SOAK else 1_000
+HOSTILE_FRAMES = 1_000_000 if SOAK else 10_000
 
 
 async def opened(server: HostileServer, deadline: float = 1.0) -> ModbusClient:
@@ -99,6 +101,7 @@ async def test_the_answer_to_an_earlier_request_is_not_taken_for_the_next() -> N
     await server.stop()
 
 
+@pytest.mark.soak
 async def test_no_hostile_answer_becomes_a_value() -> None:
     seed = 20260602
     chance = random.Random(seed)
@@ -120,6 +123,35 @@ async def test_no_hostile_answer_becomes_a_value() -> None:
     assert "Ok" not in outcomes
     client.close()
     await server.stop()
+
+
+@pytest.mark.soak
+def test_no_hostile_frame_passes_the_framer() -> None:
+    seed = 20260604
+    chance = random.Random(seed)
+    framer = modbus.StrictSocketFramer(modbus.DecodePDU(False))
+    passed = rejected = waiting = 0
+    for _ in range(HOSTILE_FRAMES):
+        request = Request(
+            chance.randint(1, 65_000),
+            chance.randint(1, 247),
+            chance.choice((3, 4)),
+            100,
+            chance.randint(1, 125),
+        )
+        data = chance.choice(hostile.LIES)(request, chance)
+        framer.expect(request.function, request.count)
+        _, answer = framer.handleFrame(data or b"", request.unit, request.transaction)
+        if answer is None:
+            waiting += 1
+        elif isinstance(answer, modbus.Answer) and answer.words:
+            passed += 1
+        else:
+            rejected += 1
+    print(
+        f"seed {seed}, {HOSTILE_FRAMES} hostile frames: {rejected} rejected, {waiting} cut off, {passed} passed"
+    )
+    assert passed == 0
 
 
 @given(st.binary(max_size=300), st.sampled_from([1, 2, 3, 4]), st.integers(1, 125))

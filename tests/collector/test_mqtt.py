@@ -26,7 +26,7 @@ from store.series import open_series
 from tests.collector.conftest import COLLECTOR, Mosquitto
 from tests.collector.plants import END, START, Bench, SteadyPlant, age, link, to_broker, until, utc_now
 
-KILLS = int(os.environ.get("SUNLEDGER_COLLECTOR_KILLS", "12"))
+KILLS = 1000 if os.environ.get("SUNLEDGER_SOAK") else 12
 
 
 def mqtt_link(station: str, device: str = "inverter", port: int = 0, **changes: object) -> DeviceLink:
@@ -279,6 +279,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.soak
 async def test_kill_9_of_the_collector_loses_and_doubles_nothing(tmp_path: Path, broker: Mosquitto) -> None:
     seed, total = 20260603, KILLS * 200
     chance, path = random.Random(seed), tmp_path / "spool.sqlite3"

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from store.events import EventKind
 from tests.collector import hostile
 from tests.collector.hostile import HostileServer
 from tests.collector.plants import Bench, SteadyPlant, link, quick, utc_now
+
+GOOD_DEVICES = 395 if os.environ.get("SUNLEDGER_SOAK") else 20
 
 
 async def soon(condition: object, seconds: float = 8.0) -> None:
@@ -91,10 +94,11 @@ async def test_a_device_that_is_away_at_the_start_is_found_when_it_comes(
     bench.close()
 
 
+@pytest.mark.soak
 async def test_bad_devices_delay_nobody(tmp_path: Path) -> None:
     moods = (hostile.silent, hostile.hang_up, hostile.garbage, hostile.exception, hostile.short)
     bad = [HostileServer(mood=mood, seed=number) for number, mood in enumerate(moods)]
-    good = [HostileServer() for _ in range(20)]
+    good = [HostileServer() for _ in range(GOOD_DEVICES)]
     links = []
     for number, server in enumerate([*bad, *good]):
         name = f"{'bad' if number < len(bad) else 'good'}_{number}"

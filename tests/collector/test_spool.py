@@ -18,6 +18,7 @@ from collector.spool import Rejected, Spool, SpoolFullError
 from store.samples import Sample, table_to_samples
 from store.series import SeriesStore, SeriesUnavailableError, WriteResult, open_series
 
+KILLS = 500 if os.environ.get("SUNLEDGER_SOAK") else 5
 NOON = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
 
 
@@ -227,8 +228,9 @@ while True:
 """
 
 
+@pytest.mark.soak
 def test_kill_9_of_the_writer_loses_nothing_that_was_taken(tmp_path: Path) -> None:
-    path, seed, rounds = tmp_path / "spool.sqlite3", 20260601, 5
+    path, seed, rounds = tmp_path / "spool.sqlite3", 20260601, KILLS
     chance, acknowledged = random.Random(seed), []
     for round_number in range(rounds):
         command = [sys.executable, "-c", WRITER, str(path), str(round_number * 100_000)]
