@@ -38,7 +38,7 @@ from registry.divisions import villages
 from registry.stations import stations, village_shares
 from store.db import Database
 from store.periods import Period, local_date
-from store.problem import ProblemsError
+from store.problem import Problem, ProblemsError
 from store.series import SeriesStore
 
 NOTHING_TO_DO = "no_money"
@@ -173,8 +173,6 @@ def compute(session: Session, actor: Actor, place: tuple[str, str], now: datetim
 
 
 def _plan(session: Session, place: tuple[str, str]) -> Plan:
-    from store.problem import Problem
-
     try:
         return plan_for(session, place[0], Period.parse(place[1]).start)
     except NoPlanPublishedError as error:
