@@ -36,6 +36,7 @@ QUEUE_MESSAGES = 20_000
 ROUTES_KEPT = 50_000
 RETRY_SECONDS = 1.0
 SOON_SECONDS = 0.5
+UNSUPPORTED_VERSION = "Unsupported protocol version"
 _chance = random.SystemRandom()
 
 
@@ -233,6 +234,7 @@ class MqttIngest:
         self._table = RouteTable(links)
         self._queue: queue.Queue[Incoming] = queue.Queue(QUEUE_MESSAGES)
         self._stopping = threading.Event()
+        self._downgrading = threading.Event()
         self._generation = 0
         self._unconfirmed: set[int] = set()
         self._acknowledging = threading.Lock()
@@ -264,6 +266,10 @@ class MqttIngest:
         """Connect in the background; a broker that is away is tried again until it is there."""
         for link, problem in self._table.problems:
             self._outlet.misconfigured(link, problem, self._clock())
+        self._worker.start()
+        self._connect()
+
+    def _connect(self) -> None:
         settings = self._settings
         if settings.protocol == int(MQTTProtocolVersion.MQTTv5):
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -278,8 +284,16 @@ class MqttIngest:
             )
         else:
             self._client.connect_async(settings.host, settings.port, settings.keepalive_seconds)
-        self._worker.start()
         self._client.loop_start()
+
+    def _speak_older(self) -> None:
+        """Go on in MQTT 3.1.1 with a broker that does not know MQTT 5."""
+        self._downgrading.clear()
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._settings = replace(self._settings, protocol=3)
+        self._client = self._make_client()
+        self._connect()
 
     def stop(self) -> None:
         """Finish the messages at hand and leave; the broker keeps the session and queues for us."""
@@ -340,6 +354,9 @@ class MqttIngest:
     ) -> None:
         with self._acknowledging:
             self._generation += 1
+        if reason == UNSUPPORTED_VERSION and self._settings.protocol == int(MQTTProtocolVersion.MQTTv5):
+            self._downgrading.set()
+            return
         if reason.is_failure:
             self._failed(f"消息服务器拒绝连接：{reason}")
             return
@@ -356,7 +373,7 @@ class MqttIngest:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._downgrading.is_set():
             return
         self._failed(f"与消息服务器的连接断开：{reason}")
         # Many collectors must not come back in the same second.
@@ -399,6 +416,8 @@ class MqttIngest:
 
     def _work(self) -> None:
         while not self._stopping.is_set():
+            if self._downgrading.is_set():
+                self._speak_older()
             batch = self._batch()
             if not batch:
                 continue

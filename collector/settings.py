@@ -10,14 +10,16 @@ from dataclasses import dataclass
 class MqttSettings:
     """How to reach the broker.
 
-    `protocol` is 5 or 3 (MQTT 3.1.1). `client_id` must stay the same over restarts and be used by one
-    process only: the broker keeps our session under it. `shared_group` makes several collectors share
-    the load. `certificate_authority` is a PEM file and switches TLS on. Intervals in seconds.
+    `protocol` is 3 (MQTT 3.1.1, which every broker speaks, the embedded one nothing else) or 5; a broker
+    that refuses version 5 is spoken to in 3.1.1. `client_id` must stay the same over restarts and be used
+    by one process only: the broker keeps our session under it. `shared_group` makes several collectors
+    share the load and wants version 5. `certificate_authority` is a PEM file and switches TLS on.
+    Intervals in seconds.
     """
 
     host: str = "127.0.0.1"
     port: int = 1883
-    protocol: int = 5
+    protocol: int = 3
     client_id: str = "sunledger-collector"
     username: str = ""
     password: str = ""

@@ -148,9 +148,7 @@ def test_no_hostile_frame_passes_the_framer() -> None:
             passed += 1
         else:
             rejected += 1
-    print(
-        f"seed {seed}, {HOSTILE_FRAMES} hostile frames: {rejected} rejected, {waiting} cut off, {passed} passed"
-    )
+    print(f"seed {seed}: {HOSTILE_FRAMES} frames: {rejected} refused, {waiting} cut off, {passed} passed")
     assert passed == 0
 
 

@@ -325,13 +325,40 @@ async def test_kill_9_of_the_collector_loses_and_doubles_nothing(tmp_path: Path,
     spool.close()
 
 
+async def test_a_broker_without_version_5_is_spoken_to_in_version_3(tmp_path: Path, free_port: int) -> None:
+    levels: list[int] = []
+
+    async def old_broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        packet = await reader.read(200)
+        levels.append(packet[8])
+        accepted = packet[8] == 4
+        writer.write(bytes([0x20, 2, 0, 0 if accepted else 1]))
+        await writer.drain()
+        if accepted:
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(old_broker, "127.0.0.1", free_port)
+    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(free_port, protocol=5))
+    await bench.collector.start()
+    deadline = time.monotonic() + 8
+    while not bench.collector.status().sessions[0][1].connected:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+    assert (levels[0], levels[-1]) == (5, 4)
+    await bench.collector.stop()
+    server.close()
+    bench.close()
+    await asyncio.sleep(0.05)
+
+
 async def test_two_collectors_share_the_load(tmp_path: Path, broker: Mosquitto) -> None:
     links = [mqtt_link("station_a")]
     folders = [tmp_path / "one", tmp_path / "two"]
     benches = []
     for folder in folders:
         folder.mkdir()
-        changes = {"shared_group": "county", "client_id": folder.name}
+        changes = {"shared_group": "county", "client_id": folder.name, "protocol": 5}
         benches.append(Bench(folder, links, settings(broker.port, **changes)))
     for bench in benches:
         await ready(bench)
@@ -354,7 +381,7 @@ async def test_simulated_devices_publish_through_the_embedded_broker(tmp_path: P
     await embedded.start()
     simulator = Simulator(links, SteadyPlant(), utc_now)
     await simulator.start()
-    bench = Bench(tmp_path, links, to_broker(free_port, protocol=3))
+    bench = Bench(tmp_path, links, to_broker(free_port))
     await bench.collector.start()
     began = time.monotonic()
     while len(bench.stored("station_a_inverter")) < 2:
