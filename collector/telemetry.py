@@ -312,13 +312,17 @@ def _whole(exact: Decimal) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TelemetryReport:
-    """What became of an import: rows stored, rows there before, conflicts, and the first problems."""
+    """What became of an import: rows stored, rows there before, conflicts, and the first problems.
+
+    `devices` holds the devices of the file with the time [UTC] of their first row.
+    """
 
     stored: int = 0
     duplicates: int = 0
     conflicts: tuple[Conflict, ...] = ()
     problem_count: int = 0
     problems: tuple[Problem, ...] = field(default=())
+    devices: Mapping[str, datetime] = field(default_factory=dict)
 
 
 PROBLEMS_KEPT = 1000
@@ -340,6 +344,13 @@ def import_telemetry(
             (report.conflicts + result.conflicts)[:PROBLEMS_KEPT],
             report.problem_count + len(problems),
             (report.problems + tuple(problems))[:PROBLEMS_KEPT],
+            _first_seen(report.devices, table),
         )
         on_batch(report)
     return report
+
+
+def _first_seen(known: Mapping[str, datetime], table: pa.Table) -> Mapping[str, datetime]:
+    firsts = table.group_by("device_id").aggregate([("time", "min")]).to_pylist()
+    found = {row["device_id"]: row["time_min"] for row in firsts}
+    return {name: min(known.get(name, time), time) for name, time in {**known, **found}.items()}

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands.output import JsonOption, refusing, show
+from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, run_operation, show
 from api.outcome import Exit, Outcome
 
 if TYPE_CHECKING:
     from distribution.plans.document import Plan
     from distribution.types import Allocation
 
-app = typer.Typer(help="分配方案：检查、试算。", no_args_is_help=True)
+app = typer.Typer(help="分配方案：检查、试算、比较、发布。", no_args_is_help=True)
 PlanFile = Annotated[Path, typer.Argument(help="方案文件（TOML）", exists=True, dir_okay=False)]
 InputFile = Annotated[Path, typer.Argument(help="输入（JSON）", exists=True, dir_okay=False)]
 
@@ -54,16 +54,59 @@ def simulate(plan: PlanFile, inputs: InputFile, *, as_json: JsonOption = False) 
 
 
 @app.command()
+def diff(old: PlanFile, new: PlanFile, inputs: InputFile, *, as_json: JsonOption = False) -> None:
+    """同一份输入按两个方案各算一遍，列出每户的变化和原因。"""
+    from distribution.money import yuan
+    from distribution.plans.comparison import diff as compare
+    from distribution.plans.document import load_plan
+    from distribution.plans.inputs import parse_input
+
+    with refusing():
+        found = compare(load_plan(old), load_plan(new), parse_input(inputs.read_bytes(), inputs.name))
+        rows = tuple(
+            {
+                "payee": change.payee_id,
+                "old_yuan": yuan(change.old_fen),
+                "new_yuan": yuan(change.new_fen),
+                "delta_yuan": yuan(change.delta_fen),
+                "old_fen": change.old_fen,
+                "new_fen": change.new_fen,
+                "delta_fen": change.delta_fen,
+                "causes": "；".join(str(cause.text) for cause in change.causes),
+            }
+            for change in found.changes
+        )
+        columns = {
+            "payee": "对象",
+            "old_yuan": "原（元）",
+            "new_yuan": "新（元）",
+            "delta_yuan": "变化（元）",
+            "causes": "原因",
+        }
+        summary = f"{found.gaining} 户增加，{found.losing} 户减少"
+        show(Outcome(summary, columns, rows), as_json=as_json)
+
+
+@app.command()
+def publish(
+    plan: PlanFile, data: DataOption = None, config: ConfigOption = None, *, as_json: JsonOption = False
+) -> None:
+    """发布方案：自查和自带算例都通过，才按它写的范围和日期生效；发布后不能改，只能出新版。"""
+    arguments = {"file": str(plan.resolve())}
+    run_operation("plan-publish", arguments, data=data, config=config, as_json=as_json)
+
+
+@app.command()
 def schema(
     what: Annotated[str, typer.Argument(help="plan 或 input")] = "plan",
 ) -> None:
     """输出方案或输入的 JSON Schema，供编辑器使用。"""
     import orjson
 
-    from distribution.plans.document import Plan
+    from distribution.plans.document import plan_schema
     from distribution.plans.inputs import input_schema
 
-    chosen: dict[str, Any] = input_schema() if what == "input" else Plan.model_json_schema(by_alias=True)
+    chosen: dict[str, Any] = input_schema() if what == "input" else plan_schema()
     typer.echo(orjson.dumps(chosen, option=orjson.OPT_INDENT_2).decode())
 
 

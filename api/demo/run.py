@@ -20,7 +20,6 @@ from api.logs import configure_logs
 from api.run import run_roles
 from api.service import open_services
 from api.settings import Settings
-from monitoring.energy import refresh_daily_energy
 from store.periods import Clock
 
 SITE_NAME = "云泽县光伏帮扶电站收益账本"
@@ -72,10 +71,6 @@ def run_demo(settings: Settings, clock: Clock, *, size: CountySize = FULL, seed_
             logins = seed(
                 services.database, services.series, settings.data_dir, clock(), progress=progress, size=size
             )
-            progress("每日电量", 0, 1)
-            with services.database.transaction() as session:
-                refresh_daily_energy(session, services.series, clock())
-            progress("每日电量", 1, 1)
         if logins:
             _show_logins(logins, settings.port)
         else:

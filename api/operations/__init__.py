@@ -6,6 +6,7 @@ from api.operations.energy import energy, telemetry
 from api.operations.exports import export
 from api.operations.money import close, receipts, statement, verify
 from api.operations.people import registry
+from api.operations.plans import publish_plan
 from api.outcome import Outcome
 
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
@@ -16,6 +17,7 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "import-registry": registry,
     "close": close,
     "export": export,
+    "plan-publish": publish_plan,
     "verify": verify,
 }
 """Every operation by the name under which a command asks for it; arguments are plain JSON values."""

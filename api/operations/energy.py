@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
+from api.operations.people import OPERATOR
 from api.outcome import Exit, Outcome
 from collector.telemetry import TelemetryReport, import_telemetry, read_mapping
 from dashboards.web import Services
 from registry.actors import SYSTEM
-from registry.stations import DeviceKind, devices
+from registry.stations import Device, DeviceKind, add_device, devices, station
 from store.energy import DeviceEnergy, EnergyQuestion, answer
 from store.events import Event, EventKind, Severity, record
-from store.periods import Period, PeriodKind
+from store.periods import Period, PeriodKind, local_date
 from store.problem import Problem, ProblemsError
 
 COLUMNS = {
@@ -50,13 +53,13 @@ def _row(energy: DeviceEnergy) -> dict[str, Any]:
 
 
 def energy(
-    services: Services, *, period: str, station: str = "", device: str = "", daily: bool = False
+    services: Services, *, period: str, station_id: str = "", device: str = "", daily: bool = False
 ) -> Outcome:
     """Return the energy [Wh] of devices over a period, by day where `daily`."""
     whole = period_of(period)
     periods = list(whole.days()) if daily and whole.kind is not PeriodKind.DAY else [whole]
     with services.database.reading() as session:
-        known = devices(session, SYSTEM, station or None)
+        known = devices(session, SYSTEM, station_id or None)
     chosen = [item for item in known if (not device or item.id == device) and item.kind != DeviceKind.SENSOR]
     rows: list[dict[str, Any]] = []
     for quantity, kinds in (
@@ -78,16 +81,22 @@ def _inverters(chosen: list[Any], device: str) -> set[str]:
     return {item.id for item in chosen if item.kind == DeviceKind.INVERTER} or {device}
 
 
-def telemetry(services: Services, *, file: str, mapping: str) -> Outcome:
-    """Load a file of foreign history into the series; the same file again stores nothing twice."""
+def telemetry(services: Services, *, file: str, mapping: str, station_id: str = "") -> Outcome:
+    """Load a file of foreign history into the series; the same file again stores nothing twice.
+
+    With `station_id`, devices of the file that the registry does not know are recorded as its inverters.
+    """
     path = Path(file)
     report = import_telemetry(services.series, path, read_mapping(Path(mapping)), lambda _report: None)
     with services.database.transaction() as session:
+        adopted = _adopt(services, session, report, station_id) if station_id else 0
         record(session, _event(services, path, report))
     summary = (
         f"{path.name}：写入 {report.stored} 行，已有 {report.duplicates} 行，"
         f"计数冲突 {len(report.conflicts)} 处，有问题 {report.problem_count} 行"
     )
+    if station_id:
+        summary += f"；新登记设备 {adopted} 台"
     columns = {"device_id": "设备", "time": "时刻", "quantity": "量", "stored": "已存", "offered": "文件中"}
     rows = tuple(
         {
@@ -102,6 +111,28 @@ def telemetry(services: Services, *, file: str, mapping: str) -> Outcome:
     found = bool(report.problem_count or report.conflicts)
     exit_code = Exit.FOUND if found else Exit.DONE
     return Outcome(summary, columns, rows, report.problems[:PROBLEMS_SHOWN], exit_code)
+
+
+def _adopt(services: Services, session: Session, report: TelemetryReport, station_id: str) -> int:
+    """Record the file's unknown devices as inverters of a station, installed when their record begins."""
+    if station(session, OPERATOR, station_id) is None:
+        raise ProblemsError([Problem("--station", f"没有电站 {station_id}", "先导入电站台账，或核对编号")])
+    known = {one.id for one in devices(session, OPERATOR)}
+    strangers = sorted(set(report.devices) - known)
+    for position, device_id in enumerate(strangers, start=len(devices(session, OPERATOR, station_id)) + 1):
+        record_of = Device(
+            id=device_id,
+            station_id=station_id,
+            kind=DeviceKind.INVERTER,
+            name=f"{position}号逆变器",
+            profile="",
+            transport="",
+            serial=device_id,
+            position=position,
+            installed_on=local_date(report.devices[device_id]),
+        )
+        add_device(session, OPERATOR, record_of, services.clock())
+    return len(strangers)
 
 
 def _event(services: Services, path: Path, report: TelemetryReport) -> Event:

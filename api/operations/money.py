@@ -8,12 +8,12 @@ from api.operations.energy import period_of
 from api.outcome import Exit, Outcome
 from dashboards.web import Services
 from distribution.closing import close_month
-from distribution.ledger.balances import verify_books
 from distribution.money import yuan
 from distribution.settlement.columns import load_layout
 from distribution.settlement.imports import ImportResult, import_statement
 from distribution.settlement.receipts import import_receipts
 from distribution.settlement.statements import read_statement
+from distribution.verification import verify as verify_money
 from documents.refusal import FileRefusedError
 from registry import audit
 from registry.actors import SYSTEM
@@ -53,12 +53,12 @@ def close(services: Services, *, month: str) -> Outcome:
 
 
 def verify(services: Services) -> Outcome:
-    """Check hash chains, balances and limits of every book, and the audit trail."""
+    """Check every book, run, vote, notice, payout, batch and bill, and the audit trail."""
     with services.database.reading() as session:
-        problems = (*verify_books(session), *audit.verify(session))
+        problems = (*verify_money(session), *audit.verify(session))
     if problems:
         return Outcome(f"发现 {len(problems)} 个问题", {}, (), problems, Exit.FOUND)
-    return Outcome("账本、审计链全部相符", {})
+    return Outcome("账本、分配、公示、发放、结算和审计链全部相符", {})
 
 
 def statement(services: Services, *, file: str, layout: str = "standard", dry_run: bool = False) -> Outcome:
