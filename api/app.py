@@ -10,6 +10,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api import control, errors, resources, security
+from collector.metrics import registry as metrics_of
 from collector.runtime import Collector
 from dashboards import routers as page_routers
 from dashboards.web import Services, open_to_all, requires
@@ -37,14 +38,14 @@ def create_app(services: Services, *, control_token: str = "", collector: Collec
     application.state.collector = collector
     for router in (*page_routers(), *resources.routers(), control.router):
         application.include_router(router)
-    _add_service_routes(application)
+    _add_service_routes(application, collector)
     errors.install(application)
     security.install(application)
     application.add_middleware(GZipMiddleware, minimum_size=1000)
     return application
 
 
-def _add_service_routes(application: FastAPI) -> None:
+def _add_service_routes(application: FastAPI, collector: Collector | None) -> None:
     @application.get(
         "/healthz", include_in_schema=False, dependencies=[Depends(open_to_all("只说服务活着，不含数据"))]
     )
@@ -55,7 +56,9 @@ def _add_service_routes(application: FastAPI) -> None:
         "/metrics", include_in_schema=False, dependencies=[Depends(requires(Permission.VIEW_OPERATIONS))]
     )
     def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        own = generate_latest()
+        collected = generate_latest(metrics_of(collector)) if collector is not None else b""
+        return Response(own + collected, media_type=CONTENT_TYPE_LATEST)
 
     @application.get(
         "/api/v1/openapi.json",

@@ -53,7 +53,7 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
             for row in outcome.rows:
                 table.add_row(*(_cell(row.get(key)) for key in outcome.columns))
             console.print(table)
-        console.print(outcome.summary, markup=False)
+        console.print(outcome.summary, markup=False, soft_wrap=True)
         print_problems(outcome.problems)
     raise typer.Exit(int(outcome.exit_code))
 

@@ -11,7 +11,7 @@ from collector.telemetry import TelemetryReport, import_telemetry, read_mapping
 from dashboards.web import Services
 from registry.actors import SYSTEM
 from registry.stations import Device, DeviceKind, add_device, devices, station
-from store.energy import DeviceEnergy, EnergyQuestion, answer
+from store.energy import METHOD_LABELS, DeviceEnergy, EnergyQuestion, Method, answer
 from store.events import Event, EventKind, Severity, record
 from store.periods import Period, PeriodKind, local_date
 from store.problem import Problem, ProblemsError
@@ -22,7 +22,7 @@ COLUMNS = {
     "energy_kwh": "电量 kWh",
     "completeness": "完整率",
     "estimated_kwh": "其中估计 kWh",
-    "method": "方法",
+    "method_label": "方法",
 }
 PROBLEMS_SHOWN = 20
 
@@ -48,6 +48,7 @@ def _row(energy: DeviceEnergy) -> dict[str, Any]:
         "estimated_wh": energy.estimated_wh if known else None,
         "estimated_kwh": energy.estimated_wh / 1000 if known else None,
         "method": str(energy.method),
+        "method_label": METHOD_LABELS[Method(energy.method)],
         "flags": energy.flags,
     }
 
