@@ -8,7 +8,7 @@ DATA ?= demo-data
 TEST_PACKAGES := mosquitto chromium poppler-utils fonts-noto-cjk hledger victoria-metrics mbpoll socat libreoffice-calc
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench soak clean lock assets test-tools
+.PHONY: help setup run test check bench soak clean lock assets test-tools screenshot
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench-%: test-tools
 
 soak: test-tools ## the long proofs, in full
 	@SUNLEDGER_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -q -m soak --timeout 0
+
+screenshot: test-tools ## make the picture of the README anew
+	@$(BIN)/python -m tests.screenshot
 
 lock: | $(BIN)/python ## renew the lock files (needs uv)
 	@uv pip compile -q --python-version 3.11 --generate-hashes --no-header --group build pyproject.toml -o requirements.lock
