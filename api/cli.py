@@ -5,17 +5,15 @@ how it prints and ends is in `api/commands/output.py`.
 """
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.commands import devices, exports, imports, money, plans, simulate, watching
+from api.commands.moment import parse_moment
 from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, settings_of, show
 from api.outcome import Outcome
-from store.periods import SHANGHAI
-from store.problem import Problem, ProblemsError
 
 app = typer.Typer(
     name="sunledger",
@@ -25,22 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def parse_moment(text: str, today: datetime) -> datetime:
-    """Read `12:30` (of `today`), `2026-06-15` or `2026-06-15T12:30`, local time of Asia/Shanghai.
-
-    Raises ProblemsError for anything else.
-    """
-    try:
-        if len(text) <= len("12:30:00") and ":" in text:
-            clock = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007, only the time of day is read
-            return datetime.combine(today.astimezone(SHANGHAI).date(), clock, SHANGHAI)
-        return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI)
-    except ValueError as error:
-        raise ProblemsError(
-            [Problem("--at", f"“{text}” 不是时刻", "写成 12:30、2026-06-15 或 2026-06-15T12:30（北京时间）")]
-        ) from error
 
 
 @app.command()

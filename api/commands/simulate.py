@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.commands.moment import parse_moment
 from api.commands.output import refusing
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ def simulate(
     start: Annotated[str | None, typer.Option("--from", help="从文件的这个时刻放起（北京时间）")] = None,
 ) -> None:
     """把历史数据文件当作现场设备播放：每台设备是一个真实的 Modbus TCP 从站。按 Ctrl-C 停止。"""
-    from api.cli import parse_moment
     from api.service import system_clock
     from collector.replay import ReplayPlant, replay_links
     from collector.telemetry import read_mapping
