@@ -5,7 +5,7 @@ people. Nothing of an internal failure is shown but a number under which the log
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,11 +61,31 @@ def _of_problems(error: ProblemsError) -> Answer:
     return Answer(422, "内容有误", f"{first.where}：{first.what}", first.how_to_fix, error.problems)
 
 
+_PLACES = {"query": "参数", "path": "地址", "body": "内容", "header": "请求头", "cookie": "Cookie"}
+_WRONG = {
+    "missing": "缺少这一项",
+    "string_pattern_mismatch": "写法不对",
+    "string_too_long": "太长，最多 {max_length} 个字",
+    "string_too_short": "太短，至少 {min_length} 个字",
+    "string_type": "应是文字",
+    "int_parsing": "应是整数",
+    "int_parsing_size": "这个整数太大",
+    "bool_parsing": "应是 true 或 false",
+    "json_invalid": "不是正确的 JSON",
+    "model_attributes_type": "应是一个对象，含各项的名称和值",
+}
+
+
+def _in_words(item: Mapping[str, Any]) -> Problem:
+    """Say what is wrong, without repeating what was given: it may be a password."""
+    place, *names = (str(part) for part in item["loc"])
+    where = f"{_PLACES.get(place, place)} {'.'.join(names)}".strip()
+    what = _WRONG.get(item["type"], "不符合要求").format_map(item.get("ctx", {}))
+    return Problem(where, what, "对照接口说明改正")
+
+
 def _of_validation(error: RequestValidationError) -> Answer:
-    problems = tuple(
-        Problem(".".join(str(part) for part in item["loc"]), item["msg"], "对照接口说明改正")
-        for item in error.errors()
-    )
+    problems = tuple(_in_words(item) for item in error.errors())
     return Answer(422, "内容有误", f"有 {len(problems)} 处不符合要求", "改正后再提交", problems)
 
 

@@ -318,7 +318,7 @@ def _refuse(session: Session, credentials: Credentials, now: datetime, policy: L
     if row.failed_count >= policy.failures_before_lock:
         row.locked_until = now + policy.lock
     session.flush()
-    return Refusal("登录名或密码不对", delay_seconds=min(2 ** (row.failed_count - 1), 8))
+    return Refusal("登录名或口令不对", delay_seconds=min(2 ** (row.failed_count - 1), 8))
 
 
 def _actor(row: UserRow) -> Actor:

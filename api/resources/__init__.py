@@ -1,16 +1,19 @@
 """JSON resources below /api/v1, one file each."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from api.resources import allocations, operations, session, settlements, statements, stations
+from api.resources.problems import BEARER, problems
 
 PREFIX = "/api/v1"
-RESOURCES = (session, stations, settlements, allocations, statements, operations)
+READ = (stations, settlements, allocations, statements, operations)
 
 
 def routers() -> list[APIRouter]:
     """Return the router of every resource, below one prefix."""
     root = APIRouter(prefix=PREFIX)
-    for resource in RESOURCES:
-        root.include_router(resource.router)
+    root.include_router(session.router, responses=problems(422, 503))
+    for resource in READ:
+        described = problems(401, 403, 404, 422, 503)
+        root.include_router(resource.router, dependencies=[Depends(BEARER)], responses=described)
     return [root]

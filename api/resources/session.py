@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from api.errors import Answer, problem_json
+from api.resources.problems import BEARER, problems
 from dashboards.sessions import policy_of
 from dashboards.web import logged_in, open_to_all, services_of
 from registry.actors import Actor
@@ -36,7 +37,7 @@ class SessionOut(BaseModel):
     status_code=201,
     response_model=SessionOut,
     dependencies=[Depends(open_to_all("登录之前没有身份"))],
-    responses={401: {"description": "登录名或密码不对"}, 429: {"description": "尝试次数过多"}},
+    responses=problems(401, 429),
 )
 async def open_one(given: LoginIn, request: Request) -> SessionOut | JSONResponse:
     """Open a session; a refusal is held back as long as at the login page."""
@@ -58,7 +59,12 @@ def _attempt(request: Request, credentials: Credentials) -> NewSession | Refusal
         return open_session(session, answer, now, policy) if isinstance(answer, Actor) else answer
 
 
-@router.delete("", status_code=204, dependencies=[Depends(logged_in("只关闭自己的会话"))])
+@router.delete(
+    "",
+    status_code=204,
+    dependencies=[Depends(logged_in("只关闭自己的会话")), Depends(BEARER)],
+    responses=problems(401, 403),
+)
 def close_one(request: Request) -> Response:
     """Close the session of the token."""
     services = services_of(request)
