@@ -1,89 +1,29 @@
 """The whole product as a newcomer meets it: a real demo process, a real browser, every page looked at."""
 
-import http.client
 import re
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
+
+from tests import living
+from tests.living import Demo, log_in, sunledger
 
 pytestmark = pytest.mark.browser
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-NEW_PASSWORD = "Qing-shi-2026-zhen"
-START_SECONDS = 180
-
-
-@dataclass
-class Demo:
-    url: str
-    data: Path
-    process: subprocess.Popen[str]
-    passwords: dict[str, str]
-    changed: set[str] = field(default_factory=set)
-
-
-def sunledger(*words: str) -> list[str]:
-    return [str(Path(sys.executable).with_name("sunledger")), *words]
-
-
-def wait_until_up(url: str, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the demo ended instead of starting"
-        try:
-            connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=2)
-            connection.request("GET", "/healthz")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError("the demo did not start in time")
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = tmp_path_factory.mktemp("county")
-    words = sunledger("demo", "--small", "--data", str(data), "--port", str(port), "--at", "12:30")
-    log = (data / "output.txt").open("w+", encoding="utf-8")
-    process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, text=True)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_up(url, process)
-        printed = (data / "output.txt").read_text(encoding="utf-8")
-        passwords = dict(re.findall(r"^  (\w+)\s+(\S{12,})\s", printed, re.MULTILINE))
-        yield Demo(url, data, process, passwords)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        log.close()
+    with living.living_demo(tmp_path_factory.mktemp("county") / "data", "--small") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with living.browser() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -96,21 +36,6 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert complaints == []
-
-
-def log_in(page: Page, demo: Demo, login: str) -> None:
-    page.goto(f"{demo.url}/login")
-    page.fill("#login", login)
-    page.fill("#password", NEW_PASSWORD if login in demo.changed else demo.passwords[login])
-    page.click("main button[type=submit]")
-    if "/account/password" in page.url:
-        fields = page.query_selector_all("main input[type=password]")
-        fields[0].fill(demo.passwords[login])
-        for one in fields[1:]:
-            one.fill(NEW_PASSWORD)
-        page.click("main form button[type=submit]")
-        demo.changed.add(login)
-    page.goto(f"{demo.url}/")
 
 
 def test_there_is_a_login_for_each_role_and_no_default_password(demo: Demo) -> None:
@@ -147,7 +72,7 @@ def test_every_link_that_a_role_is_shown_leads_somewhere(demo: Demo, page: Page,
         assert "Traceback" not in page.content()
         for link in page.query_selector_all("main a[href^='/'], nav a[href^='/']"):
             href = (link.get_attribute("href") or "").split("#")[0]
-            download = link.get_attribute("download") is not None or re.search(r"\.(xlsx|csv|pdf)", href)
+            download = link.get_attribute("download") is not None or re.search(r"([./](xlsx|csv|pdf)|/file)$", href)
             if not download and href not in seen and len(waiting) < 200:
                 waiting.append(href)
     assert len(seen) >= 5
