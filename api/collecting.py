@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.service import only_collector
 from api.settings import Settings
 from collector.connections import DeviceLink, links
 from collector.runtime import Collector
@@ -21,6 +25,7 @@ from store.events import Event, record
 from store.periods import local_date
 from store.problem import Problem, ProblemsError
 
+logger = structlog.get_logger(__name__)
 RELOAD_SECONDS = 30
 STOP_SECONDS = 90
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -90,7 +95,12 @@ class _Stage:
     async def _watch_registry(self) -> None:
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
-            found = await asyncio.to_thread(_links, self._services)
+            try:
+                found = await asyncio.to_thread(_links, self._services)
+            except SQLAlchemyError as error:
+                # The devices that are known are polled on; the next turn asks again.
+                logger.warning("the registry is out of reach", error=str(error))
+                continue
             if found != self._known:
                 await self.collector.reload(found)
                 self._known = found
@@ -111,13 +121,14 @@ class _Stage:
 @contextmanager
 def collecting(services: Services, settings: Settings) -> Iterator[Collector]:
     """Collect from every device of the registry while the block runs; what was read is kept at its end."""
-    spool = Spool(settings.data_dir / "spool.sqlite3", settings.spool_cap_mb * 1024 * 1024)
-    try:
-        stage = _Stage(services, settings, spool)
-        stage.start()
+    with only_collector(settings.data_dir):
+        spool = Spool(settings.data_dir / "spool.sqlite3", settings.spool_cap_mb * 1024 * 1024)
         try:
-            yield stage.collector
+            stage = _Stage(services, settings, spool)
+            stage.start()
+            try:
+                yield stage.collector
+            finally:
+                stage.stop()
         finally:
-            stage.stop()
-    finally:
-        spool.close()
+            spool.close()

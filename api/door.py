@@ -19,22 +19,53 @@ from store.problem import Problem, ProblemsError
 
 FILE_NAME = "control.json"
 HEADER = "X-Sunledger-Control"
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104, names what is listened on, listens on nothing
 
 
-def open_door(data_dir: Path, port: int) -> str:
+def open_door(data_dir: Path, host: str, port: int) -> str:
     """Write the address and a fresh token for operator commands; returns the token."""
     token = secrets.token_urlsafe(32)
     path = data_dir / FILE_NAME
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"port": port, "token": token, "pid": os.getpid()}, file)
+        json.dump({"address": f"{_reachable(host)}:{port}", "token": token, "pid": os.getpid()}, file)
     return token
 
 
-def shut_door(data_dir: Path) -> None:
-    """Remove the address, so that the next command opens the stores itself."""
-    (data_dir / FILE_NAME).unlink(missing_ok=True)
+def _reachable(host: str) -> str:
+    """Return where a service that listens on `host` answers on this machine."""
+    if host in ANYWHERE:
+        return ANYWHERE[host]
+    return f"[{host}]" if ":" in host else host
+
+
+def shut_door(data_dir: Path, token: str) -> None:
+    """Remove the address that `open_door` left, so that the next command opens the stores itself.
+
+    The address of a service that was started meanwhile on the same directory stays.
+    """
+    door = _door(data_dir)
+    if door is not None and door["token"] == token:
+        (data_dir / FILE_NAME).unlink(missing_ok=True)
+
+
+def _door(data_dir: Path) -> dict[str, Any] | None:
+    try:
+        door: dict[str, Any] = json.loads((data_dir / FILE_NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
+        return None
+    return door if {"address", "token", "pid"} <= door.keys() else None
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def ask_running_service(data_dir: Path, operation: str, arguments: Mapping[str, Any]) -> Outcome | None:
@@ -42,12 +73,11 @@ def ask_running_service(data_dir: Path, operation: str, arguments: Mapping[str, 
 
     Raises ProblemsError when a service holds the directory but does not answer as it should.
     """
-    try:
-        door = json.loads((data_dir / FILE_NAME).read_text(encoding="utf-8"))
-    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
+    door = _door(data_dir)
+    if door is None or _has_ended(door["pid"]):
         return None
     request = urllib.request.Request(
-        f"http://127.0.0.1:{door['port']}/control/{operation}",
+        f"http://{door['address']}/control/{operation}",
         data=json.dumps(dict(arguments)).encode(),
         headers={HEADER: door["token"], "Content-Type": "application/json"},
         method="POST",

@@ -8,10 +8,11 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
 import structlog
 import uvicorn
+from prometheus_client import start_http_server
 
 from api.app import create_app
 from api.collecting import collecting
@@ -21,6 +22,7 @@ from api.scheduler import Scheduler
 from api.service import open_services
 from api.settings import ServiceRole, Settings
 from api.tasks import handlers, tasks
+from collector.metrics import registry
 from collector.runtime import Collector
 from dashboards.web import Services
 from store.periods import Clock
@@ -28,6 +30,33 @@ from store.problem import Problem, ProblemsError
 
 logger = structlog.get_logger(__name__)
 GRACE_SECONDS = 10
+
+
+class Stop:
+    """The wish to stop, from whatever signal and at whatever moment of the start it comes."""
+
+    def __init__(self) -> None:
+        self._wished = threading.Event()
+        self._server: uvicorn.Server | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.wish())
+
+    def wish(self) -> None:
+        """Ask to stop."""
+        self._wished.set()
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def run(self, server: uvicorn.Server, listener: socket.socket) -> None:
+        """Run a web server until somebody wishes to stop; it lets requests at hand come to their end."""
+        self._server = server
+        server.should_exit = self._wished.is_set()
+        # The server takes the signals while it runs, and raises them again for us when it has ended.
+        server.run(sockets=[listener])
+
+    def wait(self) -> None:
+        """Return when somebody wishes to stop."""
+        self._wished.wait()
 
 
 def run_service(settings: Settings, clock: Clock) -> None:
@@ -39,24 +68,22 @@ def run_service(settings: Settings, clock: Clock) -> None:
 
 def run_roles(services: Services, settings: Settings) -> None:
     """Run the chosen roles on open stores until a signal asks to stop."""
-    # Both signals arrive as KeyboardInterrupt, so that every role is stopped in order. The web server
-    # raises the signal again after its own clean stop.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stop = Stop()
+    roles = ",".join(sorted(settings.roles))
     with ExitStack() as stack:
-        stack.callback(logger.info, "stopped")
+        stack.callback(logger.info, "stopped", roles=roles)
         collector: Collector | None = None
         if ServiceRole.COLLECTOR in settings.roles:
             collector = stack.enter_context(collecting(services, settings))
         if ServiceRole.SCHEDULER in settings.roles:
             stack.enter_context(_scheduling(services))
-        logger.info("started", roles=",".join(sorted(settings.roles)))
+        logger.info("started", roles=roles)
         if ServiceRole.WEB in settings.roles:
-            _serve(services, settings, collector)
+            _serve(services, settings, collector, stop)
         else:
-            _wait_for_signal()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        logger.info("stopping")
+            with _measured(settings, collector):
+                stop.wait()
+        logger.info("stopping", roles=roles)
 
 
 @contextmanager
@@ -69,6 +96,29 @@ def _scheduling(services: Services) -> Iterator[None]:
         scheduler.stop()
 
 
+@contextmanager
+def _measured(settings: Settings, collector: Collector | None) -> Iterator[None]:
+    """Show the figures of a collector that has no web beside it, where a port is set for them."""
+    if collector is None or not settings.metrics_port:
+        yield
+        return
+    place = (settings.metrics_host, settings.metrics_port)
+    try:
+        server, thread = start_http_server(place[1], place[0], registry(collector))
+    except OSError as error:
+        raise _no_listening(*place, error, "SUNLEDGER_METRICS_PORT") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _no_listening(host: str, port: int, error: OSError, setting: str) -> ProblemsError:
+    return ProblemsError([Problem(f"{host}:{port}", f"不能监听：{error.strerror}", f"换一个端口：{setting}")])
+
+
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family)
@@ -77,32 +127,23 @@ def _listen(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
-        raise ProblemsError(
-            [Problem(f"{settings.host}:{settings.port}", f"不能监听：{error.strerror}", "换一个端口：--port")]
-        ) from error
+        raise _no_listening(settings.host, settings.port, error, "--port") from error
     return listener
 
 
-def _serve(services: Services, settings: Settings, collector: Collector | None) -> None:
+def _serve(services: Services, settings: Settings, collector: Collector | None, stop: Stop) -> None:
     listener = _listen(settings)
-    token = open_door(settings.data_dir, settings.port)
+    token = open_door(settings.data_dir, settings.host, settings.port)
     try:
-        application = create_app(services, control_token=token, collector=collector)
         config = uvicorn.Config(
-            application,
+            create_app(services, control_token=token, collector=collector),
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             lifespan="off",
         )
-        with suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+        stop.run(uvicorn.Server(config), listener)
     finally:
-        shut_door(settings.data_dir)
+        shut_door(settings.data_dir, token)
         listener.close()
-
-
-def _wait_for_signal() -> None:
-    with suppress(KeyboardInterrupt):
-        threading.Event().wait()

@@ -1,11 +1,10 @@
 """One process of the service: opens the stores and runs the chosen roles.
 
-Owns the start and the clean stop. Every role is the same code in one process on embedded stores and in
-separate processes on server stores.
+Owns the start, the clean stop, and which processes may share a data directory. Every role is the same code
+in one process on embedded stores and in separate processes on server stores.
 """
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,9 @@ from store.db import open_database
 from store.periods import Clock
 from store.problem import Problem, ProblemsError
 from store.series import open_series
+
+SERVICE_LOCK = "service.lock"
+COLLECTOR_LOCK = "collector.lock"
 
 
 def system_clock() -> datetime:
@@ -34,23 +36,46 @@ def shifted_clock(start: datetime) -> Clock:
 @contextmanager
 def exclusive(data_dir: Path) -> Iterator[None]:
     """Hold the data directory for this process alone; raises ProblemsError when another holds it."""
+    with _lock(data_dir, SERVICE_LOCK, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def held(settings: Settings) -> Iterator[None]:
+    """Hold the data directory as the stores allow; raises ProblemsError when another is in the way.
+
+    Embedded stores belong to one process. On server stores the roles share the directory, and only what
+    needs it for itself (`exclusive`) keeps them out.
+    """
+    kind = fcntl.LOCK_EX if settings.embedded else fcntl.LOCK_SH
+    with _lock(settings.data_dir, SERVICE_LOCK, kind):
+        yield
+
+
+@contextmanager
+def only_collector(data_dir: Path) -> Iterator[None]:
+    """Be the one collector of a data directory, whose spool and broker session cannot be shared.
+
+    Raises ProblemsError when another collector runs there.
+    """
+    with _lock(data_dir, COLLECTOR_LOCK, fcntl.LOCK_EX, "采集进程已在运行，一个数据目录只能有一个"):
+        yield
+
+
+@contextmanager
+def _lock(data_dir: Path, name: str, kind: int, taken: str = "数据目录正由另一个进程使用") -> Iterator[None]:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (data_dir / "service.lock").open("a+", encoding="ascii")
+        lock = (data_dir / name).open("a+", encoding="ascii")
     except OSError as error:
         raise ProblemsError(
             [Problem(str(data_dir), f"数据目录不能写：{error.strerror}", "换一个目录，或改正它的权限")]
         ) from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except OSError as error:
-            raise ProblemsError(
-                [Problem(str(data_dir), "数据目录正由另一个进程使用", "等它结束，或先停止那个服务")]
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            raise ProblemsError([Problem(str(data_dir), taken, "等它结束，或先停止那个服务")]) from error
         yield
 
 
@@ -60,7 +85,7 @@ def open_services(settings: Settings, clock: Clock) -> Iterator[Services]:
 
     Raises ProblemsError when a store cannot be opened or its schema is not the program's.
     """
-    with exclusive(settings.data_dir):
+    with held(settings):
         database = open_database(settings.effective_database_url)
         try:
             require_current_schema(database)

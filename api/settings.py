@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     session_hours: int = Field(8, ge=1, le=24, description="登录最长多久 [小时]")
     mqtt_url: str = Field("", description="MQTT 服务器地址 mqtt://用户:口令@主机:端口；空则不用 MQTT")
     mqtt_certificate_authority: str = Field("", description="mqtts 用的证书颁发机构文件（PEM）")
+    metrics_host: str = Field("127.0.0.1", description="单独的采集进程的指标监听地址")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="单独的采集进程的指标端口（Prometheus，不需登录）；0 为不开"
+    )
     modbus_networks: Annotated[tuple[IPv4Network, ...], NoDecode] = Field(
         (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16")),
         description="允许采集的设备网段，逗号分隔",
@@ -82,8 +86,7 @@ class Settings(BaseSettings):
     def _roles_fit_the_stores(self) -> Self:
         if not self.roles:
             raise ValueError("roles 不能为空：至少要有 web、collector、scheduler 中的一个")
-        embedded = self.embedded_series or not self.database_url
-        if embedded and self.roles != ALL_ROLES:
+        if self.embedded and self.roles != ALL_ROLES:
             raise ValueError(
                 "内嵌库只能由一个进程打开，不能拆分角色；"
                 "拆分前请把 database_url 设为 PostgreSQL、series_url 设为时序服务器"
@@ -94,6 +97,16 @@ class Settings(BaseSettings):
     def embedded_series(self) -> bool:
         """Whether the time-series store is the embedded engine, which one process owns."""
         return not self.series_url or self.series_url.startswith("duckdb:")
+
+    @property
+    def embedded_database(self) -> bool:
+        """Whether the relational database is a file of this machine."""
+        return not self.database_url or self.database_url.startswith("sqlite")
+
+    @property
+    def embedded(self) -> bool:
+        """Whether a store is embedded, so that one process has to be all roles."""
+        return self.embedded_series or self.embedded_database
 
     @property
     def effective_database_url(self) -> str:

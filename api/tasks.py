@@ -1,6 +1,7 @@
 """What the scheduler does by itself, and when."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from api.scheduler import PeriodicTask
 from dashboards.web import Services
@@ -18,11 +19,11 @@ def handlers(services: Services) -> Mapping[str, Handler]:
 
 def tasks() -> tuple[PeriodicTask, ...]:
     """Return the periodic tasks: the energy of closed days soon after midnight, and again for late data."""
-    return (PeriodicTask(DAILY_ENERGY, hour="0,1,6,12,18", minute="10", payload=_today),)
+    return (PeriodicTask(DAILY_ENERGY, hours=(0, 1, 6, 12, 18), minute=10, payload=_day_of),)
 
 
-def _today(services: Services) -> Mapping[str, str]:
-    return {"day": local_date(services.clock()).isoformat()}
+def _day_of(turn: datetime) -> Mapping[str, str]:
+    return {"day": local_date(turn).isoformat()}
 
 
 def _daily_energy(services: Services) -> Callable[[JobContext], str]:

@@ -121,6 +121,8 @@ class Drain:
 
     def _fail(self, reason: str) -> None:
         self._failures += 1
+        # A server that was away may have forgotten what it took within its settling time.
+        self._redelivered = False
         self.state = replace(self.state, stuck=reason)
         event = Event(
             self._clock(),

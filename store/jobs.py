@@ -169,6 +169,13 @@ def progress(session: Session, job: Job, steps: tuple[int, int], now: datetime) 
     session.flush()
 
 
+def renew(session: Session, job: Job, now: datetime) -> None:
+    """Renew the lease of a held job; raises JobLostError when it is gone."""
+    row = _held(session, job)
+    row.lease_until, row.updated_at = now + LEASE, now
+    session.flush()
+
+
 def finish(session: Session, job: Job, result: str, now: datetime) -> None:
     """Mark a held job done with its result in words; raises JobLostError when the lease is gone."""
     _leave(session, job, (JobState.DONE, result, ""), now)

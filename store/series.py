@@ -7,7 +7,8 @@ one. It knows no device protocol and computes no energy (that is `store.energy`)
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -108,6 +109,17 @@ class SeriesStore(Protocol):
 
     def close(self) -> None:
         """Flush and release the store."""
+
+
+@runtime_checkable
+class CopyableSeries(Protocol):
+    """A store whose files are this program's own, so that it can be copied while it is in use."""
+
+    def copy_to(self, path: Path) -> None:
+        """Write one consistent moment of the store to the file `path`; writers wait meanwhile.
+
+        Raises SeriesUnavailableError when the store cannot be read, OSError when the copy cannot be made.
+        """
 
 
 def open_series(url: str) -> SeriesStore:

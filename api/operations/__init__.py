@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from api.operations.backup import backup
 from api.operations.energy import energy, telemetry
 from api.operations.exports import export
 from api.operations.money import close, receipts, statement, verify
@@ -10,6 +11,7 @@ from api.operations.plans import publish_plan
 from api.outcome import Outcome
 
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
+    "backup": backup,
     "energy": energy,
     "import-telemetry": telemetry,
     "import-settlement": statement,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,6 +49,8 @@ BEGIN_OF_TIME_MS = 157_766_400_000
 MILLISECONDS: Any = WritePrecision.MS
 DEVICES_AT_ONCE = 300
 NEIGHBOURHOOD_MS = 600_000
+LOOK_SECONDS = 5.0
+LOOK_BACK_MS = 86_400_000
 WRONG_RETENTION = {"1", "1M", "1m"}
 
 
@@ -104,6 +107,7 @@ class VictoriaMetricsStore:
         self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=False)
         self._writing = threading.RLock()
         self._newest: dict[str, int] | None = None
+        self._looked_at = float("-inf")
         self._latest: dict[str, Sample] = {}
         self._dirty = False
 
@@ -259,13 +263,34 @@ class VictoriaMetricsStore:
     def _newest_times(self) -> dict[str, int]:
         """Return the newest time [ms] of every device, asked for once and kept up to date by writing."""
         if self._newest is None:
-            expression = f"tlast_over_time({self._address.measurement}_flags[{_window(END_OF_TIME_MS)}])"
-            self._newest = {d: _milliseconds(value) for d, value in self._query(expression, END_OF_TIME_MS)}
+            self._newest = self._newest_since(BEGIN_OF_TIME_MS)
+            self._looked_at = monotonic()
         return self._newest
+
+    def _newest_since(self, since_ms: int) -> dict[str, int]:
+        window = f"{END_OF_TIME_MS - since_ms}ms"
+        expression = f"tlast_over_time({self._address.measurement}_flags[{window}])"
+        return {device: _milliseconds(value) for device, value in self._query(expression, END_OF_TIME_MS)}
+
+    def _look(self) -> None:
+        """Learn what other processes have written lately; looks at most once in `LOOK_SECONDS`.
+
+        A day before the newest sample of all is enough: an older backlog reaches that day as it drains.
+        """
+        newest = self._newest_times()
+        if monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        since = max(newest.values()) - LOOK_BACK_MS if newest else BEGIN_OF_TIME_MS
+        for device_id, moment in self._newest_since(since).items():
+            if moment > newest.get(device_id, -1):
+                newest[device_id] = moment
+                self._latest.pop(device_id, None)
+        self._looked_at = monotonic()
 
     def latest(self, device_ids: Sequence[str] | None = None) -> Mapping[str, Sample]:
         """Return the newest sample of each device; see the contract."""
         with self._writing:
+            self._look()
             newest = self._newest_times()
             wanted = [d for d in (newest if device_ids is None else device_ids) if d in newest]
             self._load_latest([d for d in wanted if d not in self._latest])

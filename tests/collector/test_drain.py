@@ -74,6 +74,24 @@ def test_a_store_that_is_away_is_told_about_and_loses_nothing(tmp_path: Path) ->
     assert spool.audit().difference == 0
 
 
+def test_a_server_that_was_away_gets_again_what_it_may_have_forgotten(tmp_path: Path) -> None:
+    spool, store = Spool(tmp_path / "spool.sqlite3"), Moody()
+    store.settling, store.away = timedelta(minutes=1), False
+    running = Running(spool, store)
+    spool.append(minute(0, 10), at=utc_now())
+    until(lambda: spool.balance().stored == 10)
+    store.away = True
+    spool.append(minute(1, 10), at=utc_now())
+    until(lambda: bool(running.drain.state.stuck))
+    store.taken.clear()
+    store.away = False
+    until(lambda: spool.balance().stored == 20)
+    running.stop()
+    moments = {moment for _, table in store.taken for moment in table["time"].to_pylist()}
+    assert moments == {START, START + timedelta(minutes=1)}
+    assert spool.audit().difference == 0
+
+
 def test_a_backlog_of_three_days_drains_much_faster_than_it_came(tmp_path: Path) -> None:
     """4 320 minutes of 20 devices, compressed: the drain must beat ten times real time by far."""
     spool = Spool(tmp_path / "spool.sqlite3", cap_bytes=500_000_000)

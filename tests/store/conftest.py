@@ -33,11 +33,11 @@ def wait_for(port: int) -> None:
 
 @contextmanager
 def victoria_metrics(
-    folder: Path, flags: tuple[str, ...] = RIGHT_FLAGS
+    folder: Path, flags: tuple[str, ...] = RIGHT_FLAGS, port: int = 0
 ) -> Iterator[tuple[int, subprocess.Popen]]:
     program = shutil.which("victoria-metrics")
     assert program, "VictoriaMetrics is missing: apt-get install victoria-metrics"
-    port = unused_port()
+    port = port or unused_port()
     command = [program, "-storageDataPath", str(folder / "data"), "-httpListenAddr", f"127.0.0.1:{port}"]
     with (
         (folder / "log").open("wb") as log,

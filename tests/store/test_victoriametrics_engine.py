@@ -71,6 +71,19 @@ def test_after_a_crash_the_batch_can_be_sent_again(tmp_path, start_victoria_metr
         store.close()
 
 
+def test_what_another_process_writes_becomes_the_latest(tmp_path, start_victoria_metrics, monkeypatch):
+    monkeypatch.setattr("store.engines.victoriametrics.LOOK_SECONDS", 0.0)
+    with start_victoria_metrics(tmp_path) as (port, _):
+        collector, web = (open_series(f"victoriametrics://127.0.0.1:{port}") for _ in range(2))
+        assert web.latest() == {}
+        for number in (1, 2, 3):
+            collector.write(samples_to_table([sample(number)]))
+            collector.statistics()
+            assert web.latest(["a"])["a"].values == {"generated_energy_wh": 100 * number}
+        collector.close()
+        web.close()
+
+
 def test_what_has_settled_survives_kill_9(tmp_path, start_victoria_metrics):
     with start_victoria_metrics(tmp_path) as (port, process):
         store = open_series(f"victoriametrics://127.0.0.1:{port}")
