@@ -42,6 +42,7 @@ class Answer:
 
 
 _BY_STATUS = {
+    400: ("请求读不出", "请求的内容读不出。", "检查内容的格式和编码（UTF-8）后再提交。"),
     401: ("请先登录", "这里的内容需要登录后查看。", "登录后再试。"),
     403: ("没有权限", "您的角色不能做这件事。", "请联系县里的管理员。"),
     404: ("没有找到", "没有这一页，或者它不在您的管辖范围内。", "检查地址，或从首页重新进入。"),
@@ -95,7 +96,7 @@ def problem_json(request: Request, answer: Answer) -> JSONResponse:
         "type": "about:blank",
         "title": answer.title,
         "status": answer.status,
-        "detail": f"{answer.what}{answer.how_to_fix}",
+        "detail": f"{answer.what.rstrip('。')}。{answer.how_to_fix}",
         "instance": request.url.path,
     }
     if answer.problems:

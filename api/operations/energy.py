@@ -28,8 +28,10 @@ PROBLEMS_SHOWN = 20
 
 
 def period_of(text: str) -> Period:
-    """Read a period; raises ProblemsError with what may be written."""
+    """Read a period of the years 2000 to 2099; raises ProblemsError with what may be written."""
     try:
+        if not text.startswith("20"):
+            raise ValueError(text)
         return Period.parse(text)
     except ValueError as error:
         raise ProblemsError(

@@ -12,7 +12,7 @@ READ = (stations, settlements, allocations, statements, operations)
 def routers() -> list[APIRouter]:
     """Return the router of every resource, below one prefix."""
     root = APIRouter(prefix=PREFIX)
-    root.include_router(session.router, responses=problems(422, 503))
+    root.include_router(session.router, responses=problems(400, 422, 503))
     for resource in READ:
         described = problems(401, 403, 404, 422, 503)
         root.include_router(resource.router, dependencies=[Depends(BEARER)], responses=described)

@@ -14,7 +14,7 @@ from registry.actors import Actor, Permission
 router = APIRouter(prefix="/settlements", tags=["结算"])
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
 Reading = Annotated[Session, Depends(reading)]
-MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
+MONTH = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 
 
 class FromRecord(BaseModel):

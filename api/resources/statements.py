@@ -104,7 +104,7 @@ def show_village(
 @router.get("/households/{household_id}/{period}")
 def show_household(
     household_id: str,
-    period: Annotated[str, Path(pattern=r"^\d{4}(-(0[1-9]|1[0-2]))?$", description="2026 或 2026-10")],
+    period: Annotated[str, Path(pattern=r"^20[0-9]{2}(-(0[1-9]|1[0-2]))?$", description="2026 或 2026-10")],
     actor: PeopleReader,
     session: Reading,
 ) -> HouseholdStatementOut:

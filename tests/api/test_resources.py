@@ -242,6 +242,9 @@ def test_a_token_is_of_no_use_outside_the_api(county):
     [
         "/settlements",
         "/settlements?month=2026-13",
+        "/settlements?month=0000-01",
+        "/settlements?month=٢٠٢٦-10",
+        "/stations/{station}/energy?period=9999-12-31",
         "/allocations?month=十月",
         "/stations/{station}/energy",
         "/stations/{station}/energy?period=2026-02-30",
@@ -277,6 +280,10 @@ def test_a_broken_body_and_a_wrong_method_are_answered_as_problems(county):
         "POST", f"{V1}/session", content=b"{", headers={"content-type": "application/json"}
     )
     problem_of(broken, 422)
+    unreadable = county["public"].ask(
+        "POST", f"{V1}/session", content=b"\xff{", headers={"content-type": "application/json"}
+    )
+    problem_of(unreadable, 400)
     problem_of(county["county"].ask("PUT", f"{V1}/stations"), 405)
     problem_of(county["county"].get(f"{V1}/nothing"), 404)
     problem_of(county["public"].get(f"{V1}/nothing"), 404)
