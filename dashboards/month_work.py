@@ -112,7 +112,7 @@ def billed_fen(bill: Settlement) -> int:
 def month_money(session: Session, actor: Actor, month: str, bills: Sequence[Settlement]) -> MonthMoney:
     """Return what a month's settlements of the actor's stations amount to, and what has arrived."""
     owed = sum(billed_fen(one) for one in bills)
-    arrived = sum(one.amount_fen for one in receipts(session, actor) if one.month == month)
+    arrived = sum(one.amount_fen for one in receipts(session, actor, month=month))
     return MonthMoney(month, owed, arrived)
 
 

@@ -137,9 +137,8 @@ def _rows(
 ) -> tuple[SettlementRow, ...]:
     bills, known = billed
     arrived: dict[str, int] = {}
-    for receipt in receipts(session, actor) if bills else ():
-        if receipt.month == month:
-            arrived[receipt.station_id] = arrived.get(receipt.station_id, 0) + receipt.amount_fen
+    for receipt in receipts(session, actor, month=month) if bills else ():
+        arrived[receipt.station_id] = arrived.get(receipt.station_id, 0) + receipt.amount_fen
     measured = _measured(session, actor, Period.parse(month)) if bills else {}
     return tuple(
         SettlementRow(

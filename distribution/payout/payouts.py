@@ -391,30 +391,6 @@ def export_again(session: Session, actor: Actor, ring: KeyRing, batch_id: str, n
     return file
 
 
-def record_event(
-    session: Session, actor: Actor, attempt: tuple[str, int], what: tuple[str, str, str], now: datetime
-) -> None:
-    """Record a change of an attempt, given as (payout id, n), to (state, reason, source)."""
-    payout_id, n = attempt
-    last = session.scalar(
-        select(func.max(AttemptEventRow.seq)).where(
-            AttemptEventRow.payout_id == payout_id, AttemptEventRow.n == n
-        )
-    )
-    session.add(
-        AttemptEventRow(
-            payout_id=payout_id,
-            n=n,
-            seq=(last or 0) + 1,
-            state=what[0],
-            reason=what[1],
-            source=what[2],
-            changed_at=now,
-            changed_by=actor.user_id,
-        )
-    )
-
-
 def batches(session: Session, actor: Actor) -> tuple[Batch, ...]:
     """Return the batches of the actor's area, the latest first."""
     actor.require(Permission.VIEW_MONEY)

@@ -5,16 +5,16 @@ states; what fits no attempt becomes a problem and stops no other row.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from distribution.money import yuan
 from distribution.payout.files import read_return
-from distribution.payout.payouts import record_event
-from distribution.payout.tables import BankBatchRow, PayoutAttemptRow, ReturnFileRow
+from distribution.payout.tables import AttemptEventRow, BankBatchRow, PayoutAttemptRow, ReturnFileRow
 from registry.actors import Actor, Permission
 from store.problem import Problem
 
@@ -27,6 +27,17 @@ class ReturnResult:
     changed: int
     unchanged: int
     problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of the state of an attempt, and the file or person it came from."""
+
+    payout_id: str
+    n: int
+    state: str
+    reason: str
+    source: str
 
 
 def import_return(
@@ -44,15 +55,18 @@ def import_return(
     rows, problems = read_return(content, name)
     statement = select(PayoutAttemptRow).where(PayoutAttemptRow.batch_id == batch_id)
     known = {row.reference: row for row in session.scalars(statement)}
-    changed = 0
+    changes: list[_Change] = []
     for row in rows:
         attempt = known.get(row.reference)
         problem = _fault(attempt, row.amount_fen, row.place, batch.number)
         if problem is not None or attempt is None:
             problems += [] if problem is None else [problem]
             continue
-        moved = _settle(session, actor, attempt, (row.state, row.reason, row.bank_reference, name), now)
-        changed += moved
+        if _settle(attempt, (row.state, row.reason, row.bank_reference), now):
+            changes.append(_Change(attempt.payout_id, attempt.n, row.state, row.reason, name))
+    session.flush()
+    _record_changes(session, actor, batch_id, changes, now)
+    changed = len(changes)
     digest = hashlib.sha256(content).hexdigest()
     if session.get(ReturnFileRow, digest) is None:
         session.add(
@@ -84,19 +98,47 @@ def _fault(attempt: PayoutAttemptRow | None, amount_fen: int, place: str, number
 _LATER = {"sent": 0, "unknown": 1, "succeeded": 2, "failed": 2, "returned": 3}
 
 
-def _settle(
-    session: Session,
-    actor: Actor,
-    attempt: PayoutAttemptRow,
-    answer: tuple[str, str, str, str],
-    now: datetime,
-) -> bool:
+def _settle(attempt: PayoutAttemptRow, answer: tuple[str, str, str], now: datetime) -> bool:
     """Move an attempt to the bank's answer; an answer that says less than what is known changes nothing."""
-    state, reason, bank_reference, source = answer
+    state, reason, bank_reference = answer
     if attempt.state == "failed" or _LATER[state] <= _LATER[attempt.state]:
         return False
     attempt.state, attempt.reason, attempt.changed_at = state, reason, now
     attempt.bank_reference = bank_reference or attempt.bank_reference
-    session.flush()
-    record_event(session, actor, (attempt.payout_id, attempt.n), (state, reason, source), now)
     return True
+
+
+def _record_changes(
+    session: Session, actor: Actor, batch_id: str, changes: Sequence[_Change], now: datetime
+) -> None:
+    """Record changes of a batch's attempts, in their order."""
+    if not changes:
+        return
+    statement = (
+        select(AttemptEventRow.payout_id, AttemptEventRow.n, func.max(AttemptEventRow.seq))
+        .join(
+            PayoutAttemptRow,
+            (PayoutAttemptRow.payout_id == AttemptEventRow.payout_id)
+            & (PayoutAttemptRow.n == AttemptEventRow.n),
+        )
+        .where(PayoutAttemptRow.batch_id == batch_id)
+        .group_by(AttemptEventRow.payout_id, AttemptEventRow.n)
+    )
+    last = {(row[0], row[1]): int(row[2]) for row in session.execute(statement)}
+    values = []
+    for one in changes:
+        key = (one.payout_id, one.n)
+        last[key] = last.get(key, 0) + 1
+        values.append(
+            {
+                "payout_id": one.payout_id,
+                "n": one.n,
+                "seq": last[key],
+                "state": one.state,
+                "reason": one.reason,
+                "source": one.source,
+                "changed_at": now,
+                "changed_by": actor.user_id,
+            }
+        )
+    session.execute(insert(AttemptEventRow), values)

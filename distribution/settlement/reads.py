@@ -279,10 +279,16 @@ def _received_by_village(session: Session, village_code: str) -> dict[tuple[str,
     return {(row[0], row[1], row[2]): int(row[3]) for row in session.execute(statement)}
 
 
-def receipts(
-    session: Session, actor: Actor, *, village_code: str = "", station_id: str = "", ids: Sequence[str] = ()
+def receipts(  # noqa: PLR0913, each filter may be left out
+    session: Session,
+    actor: Actor,
+    *,
+    village_code: str = "",
+    station_id: str = "",
+    ids: Sequence[str] = (),
+    month: str = "",
 ) -> tuple[Receipt, ...]:
-    """Return receipts of the actor's stations in order of arrival, of one village or station."""
+    """Return receipts of the actor's stations in order of arrival, of one village, station or month."""
     actor.require(Permission.VIEW_MONEY)
     statement = (
         select(ReceiptRow)
@@ -296,6 +302,8 @@ def receipts(
         statement = statement.where(ReceiptRow.station_id == station_id)
     if ids:
         statement = statement.where(ReceiptRow.id.in_(ids))
+    if month:
+        statement = statement.where(ReceiptRow.month == month)
     rows = session.scalars(statement.order_by(ReceiptRow.received_on, ReceiptRow.id)).all()
     parts: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for start in range(0, len(rows), 500):
