@@ -11,18 +11,12 @@ from typing import Annotated
 import typer
 
 from api.commands import backups, devices, exports, imports, money, plans, simulate, watching
+from api.commands.chinese import CommandLine, run
 from api.commands.moment import parse_moment
 from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, settings_of, show
 from api.outcome import Outcome
 
-app = typer.Typer(
-    name="sunledger",
-    help="阳光账本：村级光伏帮扶电站的采集、监测、收益分配与公示。",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+app = CommandLine("阳光账本：村级光伏帮扶电站的采集、监测、收益分配与公示。")
 
 
 @app.command()
@@ -85,6 +79,6 @@ for group in (devices, simulate, watching, money, plans, imports, exports, backu
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        sys.exit(run(app))
     except BrokenPipeError:
         sys.exit(0)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from api.commands.chinese import CommandLine
 from api.commands.output import (
     ConfigOption,
     DataOption,
@@ -16,7 +17,7 @@ from api.commands.output import (
 )
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(backup)
     app.command()(restore)

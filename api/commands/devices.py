@@ -6,16 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from api.commands.chinese import CommandLine
 from api.commands.output import JsonOption, refusing, show
 from api.outcome import Exit, Outcome
 from store.problem import Problem
 
-profiles = typer.Typer(help="设备档案：列出、检查、导出模式。", no_args_is_help=True)
-mapping = typer.Typer(help="MQTT 报文映射：检查。", no_args_is_help=True)
+profiles = CommandLine("设备档案：列出、检查、导出模式。")
+mapping = CommandLine("MQTT 报文映射：检查。")
 ExistingFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(decode)
     app.add_typer(profiles, name="profiles")

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from api.commands.chinese import CommandLine
 from api.commands.output import ConfigOption, DataOption, JsonOption, run_operation
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(export)
 
@@ -23,6 +24,11 @@ def export(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """写出文件：收益账（.pdf .xlsx .csv）、公示表（.pdf）、对账单（.xlsx）、账本（.beancount .journal）。"""
+    """写出收益账、公示表、对账单或账本。
+
+    statement 收益账：.pdf .xlsx .csv；notice 公示表：.pdf；
+
+    settlement 对账单：.xlsx；journal 账本：.beancount 或 .journal（hledger）。
+    """
     arguments = {"what": what, "out": str(out.resolve()), "village": village, "month": month}
     run_operation("export", arguments, data=data, config=config, as_json=as_json)

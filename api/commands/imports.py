@@ -5,15 +5,17 @@ from typing import Annotated
 
 import typer
 
+from api.commands.chinese import CommandLine
 from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, run_operation
 from api.commands.watching import telemetry
+from store.problem import Problem, ProblemsError
 
-app = typer.Typer(help="导入文件：台账、历史数据、电费结算单、到账清单。", no_args_is_help=True)
+app = CommandLine("导入文件：台账、历史数据、电费结算单、到账清单。")
 ImportFile = Annotated[Path, typer.Argument(help="文件（.csv 或 .xlsx）", exists=True, dir_okay=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="只试导，不写入")]
 
 
-def register(parent: typer.Typer) -> None:
+def register(parent: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(telemetry)
     parent.add_typer(app, name="import")
@@ -79,5 +81,10 @@ def template(
     from registry.intake.service import template as made
 
     with refusing():
-        write_whole(out, made(kind))
+        content = made(kind)
+        try:
+            write_whole(out, content)
+        except OSError as error:
+            wrong = Problem(str(out), f"写不了：{error.strerror}", "检查目录和权限")
+            raise ProblemsError([wrong]) from error
         typer.echo(f"已写出 {out}")

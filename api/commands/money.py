@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from api.commands.chinese import CommandLine
 from api.commands.output import ConfigOption, DataOption, JsonOption, run_operation
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(close)
     app.command()(verify)

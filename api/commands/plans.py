@@ -5,19 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.commands.chinese import CommandLine
 from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, run_operation, show
 from api.outcome import Exit, Outcome
+from store.problem import Problem, ProblemsError
 
 if TYPE_CHECKING:
     from distribution.plans.document import Plan
     from distribution.types import Allocation
 
-app = typer.Typer(help="分配方案：检查、试算、比较、发布。", no_args_is_help=True)
+app = CommandLine("分配方案：检查、试算、比较、发布。")
 PlanFile = Annotated[Path, typer.Argument(help="方案文件（TOML）", exists=True, dir_okay=False)]
 InputFile = Annotated[Path, typer.Argument(help="输入（JSON）", exists=True, dir_okay=False)]
 
 
-def register(parent: typer.Typer) -> None:
+def register(parent: CommandLine) -> None:
     """Add the commands of this module."""
     parent.add_typer(app, name="plan")
 
@@ -106,6 +108,9 @@ def schema(
     from distribution.plans.document import plan_schema
     from distribution.plans.inputs import input_schema
 
+    with refusing():
+        if what not in {"plan", "input"}:
+            raise ProblemsError([Problem("模式", f"没有“{what}”", "写 plan 或 input")])
     chosen: dict[str, Any] = input_schema() if what == "input" else plan_schema()
     typer.echo(orjson.dumps(chosen, option=orjson.OPT_INDENT_2).decode())
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.commands.chinese import CommandLine
 from api.commands.moment import parse_moment
 from api.commands.output import refusing
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collector.plant import PlantSource
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(simulate)
 

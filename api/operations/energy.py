@@ -29,14 +29,13 @@ PROBLEMS_SHOWN = 20
 
 def period_of(text: str) -> Period:
     """Read a period of the years 2000 to 2099; raises ProblemsError with what may be written."""
+    wrong = Problem("期间", f"“{text}” 不是期间", "写成 2026、2026-Q4、2026-10 或 2026-10-05")
+    if not text.startswith("20"):
+        raise ProblemsError([wrong])
     try:
-        if not text.startswith("20"):
-            raise ValueError(text)
         return Period.parse(text)
     except ValueError as error:
-        raise ProblemsError(
-            [Problem("期间", f"“{text}” 不是期间", "写成 2026、2026-Q4、2026-10 或 2026-10-05")]
-        ) from error
+        raise ProblemsError([wrong]) from error
 
 
 def _row(energy: DeviceEnergy) -> dict[str, Any]:
@@ -62,6 +61,8 @@ def energy(
     whole = period_of(period)
     periods = list(whole.days()) if daily and whole.kind is not PeriodKind.DAY else [whole]
     with services.database.reading() as session:
+        if station_id and station(session, SYSTEM, station_id) is None:
+            raise ProblemsError([_no_station(station_id)])
         known = devices(session, SYSTEM, station_id or None)
     chosen = [item for item in known if (not device or item.id == device) and item.kind != DeviceKind.SENSOR]
     rows: list[dict[str, Any]] = []
@@ -76,8 +77,14 @@ def energy(
             ids = [device]  # a device of foreign history that the registry does not know
         question = EnergyQuestion(ids, periods, quantity, rated, until=services.clock())
         rows += [_row(found) for found in answer(services.series, question)]
+    if device and not chosen and all(row["energy_wh"] is None for row in rows):
+        raise ProblemsError([Problem("--device", f"没有设备 {device}，时序库里也没有它的数据", "核对编号")])
     total = sum(row["energy_wh"] or 0 for row in rows if row["device_id"] in _inverters(chosen, device))
     return Outcome(f"{whole.label}：{len(rows)} 行，逆变器合计 {total / 1000:,.1f} kWh", COLUMNS, tuple(rows))
+
+
+def _no_station(station_id: str) -> Problem:
+    return Problem("--station", f"没有电站 {station_id}", "先导入电站台账，或核对编号")
 
 
 def _inverters(chosen: list[Any], device: str) -> set[str]:
@@ -119,7 +126,7 @@ def telemetry(services: Services, *, file: str, mapping: str, station_id: str = 
 def _adopt(services: Services, session: Session, report: TelemetryReport, station_id: str) -> int:
     """Record the file's unknown devices as inverters of a station, installed when their record begins."""
     if station(session, OPERATOR, station_id) is None:
-        raise ProblemsError([Problem("--station", f"没有电站 {station_id}", "先导入电站台账，或核对编号")])
+        raise ProblemsError([_no_station(station_id)])
     known = {one.id for one in devices(session, OPERATOR)}
     strangers = sorted(set(report.devices) - known)
     for position, device_id in enumerate(strangers, start=len(devices(session, OPERATOR, station_id)) + 1):

@@ -1,7 +1,7 @@
 """Files out, for operators: statements, notices, reconciliation, journals for outside checkers."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -36,6 +36,7 @@ def export(services: Services, *, what: str, out: str, village: str = "", month:
         raise ProblemsError(
             [Problem(out, f"“{what}”不能写成 {path.suffix or '没有后缀'}", f"可以是：{known}")]
         )
+    _require(_NEEDED[what], {"--village": village, "--month": month})
     with services.database.reading() as session:
         content = make(services, session, village, month)
     try:
@@ -46,6 +47,20 @@ def export(services: Services, *, what: str, out: str, village: str = "", month:
     columns = {"file": "文件", "bytes": "字节", "sha256": "SHA-256"}
     row = {"file": str(path), "bytes": len(content), "sha256": digest}
     return Outcome(f"已写出 {path.name}", columns, (row,))
+
+
+_NEEDED = {
+    "statement": ("--village", "--month"),
+    "notice": ("--village", "--month"),
+    "settlement": ("--month",),
+    "journal": (),
+}
+
+
+def _require(needed: tuple[str, ...], given: Mapping[str, str]) -> None:
+    missing = [name for name in needed if not given[name]]
+    if missing:
+        raise ProblemsError([Problem(name, "没有写", "写明是哪个村、哪个月") for name in missing])
 
 
 def _statement(session: Session, village: str, month: str) -> VillageStatement:
