@@ -8,6 +8,7 @@ from api.operations.exports import export
 from api.operations.money import close, receipts, statement, verify
 from api.operations.people import registry
 from api.operations.plans import publish_plan
+from api.operations.users import add_user, close_user, list_users, reset_user
 from api.outcome import Outcome
 
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
@@ -21,5 +22,9 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "export": export,
     "plan-publish": publish_plan,
     "verify": verify,
+    "user-list": list_users,
+    "user-add": add_user,
+    "user-reset": reset_user,
+    "user-close": close_user,
 }
 """Every operation by the name under which a command asks for it; arguments are plain JSON values."""
