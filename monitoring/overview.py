@@ -84,7 +84,7 @@ def _median_yields(session: Session, views: Sequence[StationView], today: date) 
 
 
 def _sentence(view: StationView, name: str, opinion: Opinion, now: datetime) -> str:
-    where = view.village_name or view.name
+    where = view.name.removesuffix("电站").removesuffix("光伏") or view.village_name
     verb = _VERBS[opinion.state]
     if opinion.since is not None:
         lasting = f"{verb} {duration_words(now - opinion.since)}"
