@@ -20,6 +20,7 @@ def main() -> None:
         with browser() as opened:
             page = opened.new_page(viewport={"width": 1366, "height": 940}, locale="zh-CN")
             log_in(page, demo, "county")
+            page.wait_for_selector("text=需要处理")
             TARGET.parent.mkdir(exist_ok=True)
             page.screenshot(path=TARGET, type="jpeg", quality=82)
 
