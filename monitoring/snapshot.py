@@ -23,7 +23,7 @@ from monitoring.states import (
     stale_after,
     station_state,
 )
-from monitoring.sun import elevation_series, elevations
+from monitoring.sun import elevation_pairs, elevations
 from monitoring.views import InverterView, StationView
 from registry.actors import SYSTEM, Actor
 from registry.divisions import division_names
@@ -52,6 +52,7 @@ class _Gathered:
     planned: Mapping[str, str]
     neighbours: float | None
     elevation: Mapping[str, float]
+    sample_elevation: Mapping[str, float]
 
 
 def working_inverters(
@@ -100,22 +101,37 @@ def _gather(session: Session, series: SeriesStore, found: tuple[Station, ...], n
         planned=planned_work(session, now),
         neighbours=neighbours_output(everyone, latest, now),
         elevation=dict(zip((item.id for item in found), heights, strict=True)),
+        sample_elevation=_when_sampled(found, mine, latest),
     )
 
 
+def _when_sampled(
+    found: Sequence[Station], mine: Sequence[Device], latest: Mapping[str, Sample]
+) -> dict[str, float]:
+    """Return the sun's elevation [degrees] over each device at its newest sample, all in one reckoning."""
+    places = {item.id: item for item in found}
+    sampled = [
+        (device.id, places[device.station_id], latest[device.id].time)
+        for device in mine
+        if device.id in latest
+    ]
+    heights = elevation_pairs(
+        [place.latitude for _id, place, _time in sampled],
+        [place.longitude for _id, place, _time in sampled],
+        [time for _id, _place, time in sampled],
+    )
+    return dict(zip((device_id for device_id, _place, _time in sampled), heights, strict=True))
+
+
 def _opinion(gathered: _Gathered, place: Station, device: Device) -> Opinion:
-    sample = gathered.latest.get(device.id)
-    then = 90.0
-    if sample is not None:
-        then = elevation_series(place.latitude, place.longitude, [sample.time])[0]
     return device_state(
         Evidence(
             now=gathered.now,
-            sample=sample,
+            sample=gathered.latest.get(device.id),
             rated_power_w=device.rated_power_w,
             cycle_seconds=device.cycle_seconds,
             elevation_deg=gathered.elevation[place.id],
-            sample_elevation_deg=then,
+            sample_elevation_deg=gathered.sample_elevation.get(device.id, 90.0),
             neighbours=gathered.neighbours,
             planned=gathered.planned.get(device.id) or gathered.planned.get(place.id, ""),
         )

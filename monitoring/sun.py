@@ -29,6 +29,14 @@ def elevation_series(latitude: float, longitude: float, times: Sequence[datetime
     return [float(value) for value in _elevation(np.array(latitude), np.array(longitude), moments)]
 
 
+def elevation_pairs(
+    latitudes: Sequence[float], longitudes: Sequence[float], times: Sequence[datetime]
+) -> list[float]:
+    """Return the sun's elevation [degrees] over several places, each at its own aware instant."""
+    moments = np.array([time.timestamp() for time in times])
+    return [float(value) for value in _elevation(np.array(latitudes), np.array(longitudes), moments)]
+
+
 def elevation_of_epochs(latitude: float, longitude: float, epochs_s: Floats) -> Floats:
     """Return the sun's elevation [degrees] over one place at instants in seconds since 1970."""
     return _elevation(np.array(latitude), np.array(longitude), epochs_s)

@@ -21,7 +21,7 @@ from distribution.approval.tables import (
 )
 from distribution.types import Allocation, AllocationLine, PayeeKind, PlanInput
 from registry.actors import Actor, Permission, in_area
-from store.canonical import canonical_json, content_hash
+from store.canonical import canonical_json, joined, text_hash
 
 
 class ApprovalError(ValueError):
@@ -109,9 +109,25 @@ class RunEvent:
 
 def run_content_hash(draft: RunDraft) -> str:
     """Return the hash that votes and notices bind to: allocation, inputs and plan together."""
-    return content_hash(
-        [draft.book, draft.period, draft.kind, draft.plan_hash, content_hash(draft.inputs), draft.allocation]
-    )
+    return _Frozen.of(draft).content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """A draft as it is kept: the canonical texts, each made once, and their hashes."""
+
+    inputs: str
+    allocation: str
+    input_hash: str
+    content_hash: str
+
+    @classmethod
+    def of(cls, draft: RunDraft) -> "_Frozen":
+        inputs, allocation = canonical_json(draft.inputs), canonical_json(draft.allocation)
+        input_hash = text_hash(inputs)
+        head = [draft.book, draft.period, draft.kind, draft.plan_hash, input_hash]
+        content = joined([*(canonical_json(part) for part in head), allocation])
+        return cls(inputs, allocation, input_hash, text_hash(content))
 
 
 def compute_run(session: Session, actor: Actor, draft: RunDraft, now: datetime) -> Run:
@@ -123,8 +139,8 @@ def compute_run(session: Session, actor: Actor, draft: RunDraft, now: datetime) 
     _require_area(actor, draft.book)
     _lock(session, f"run|{draft.book}|{draft.period}|{draft.kind}")
     present = live_run(session, draft.book, draft.period, draft.kind)
-    digest = run_content_hash(draft)
-    if present is not None and present.content_hash == digest:
+    frozen = _Frozen.of(draft)
+    if present is not None and present.content_hash == frozen.content_hash:
         return present
     if present is not None and present.state in BOOKED and draft.kind == "regular":
         raise WrongStateError(f"{draft.book} {draft.period} 已记账，更正请另建更正批次")
@@ -135,7 +151,7 @@ def compute_run(session: Session, actor: Actor, draft: RunDraft, now: datetime) 
         RunRow.book == draft.book, RunRow.period == draft.period, RunRow.kind == draft.kind
     )
     version = (session.scalar(last) or 0) + 1
-    row = _row(draft, version, digest)
+    row = _row(draft, version, frozen)
     row.supersedes = present.id if present is not None else None
     row.made_at, row.made_by = now, actor.user_id
     session.add(row)
@@ -145,7 +161,7 @@ def compute_run(session: Session, actor: Actor, draft: RunDraft, now: datetime) 
     return _record(row)
 
 
-def _row(draft: RunDraft, version: int, digest: str) -> RunRow:
+def _row(draft: RunDraft, version: int, frozen: _Frozen) -> RunRow:
     lines = draft.allocation.lines
     return RunRow(
         id=f"run:{draft.book}:{draft.period}:{draft.kind}:{version}",
@@ -157,10 +173,10 @@ def _row(draft: RunDraft, version: int, digest: str) -> RunRow:
         plan_id=draft.allocation.plan_id,
         plan_version=draft.allocation.plan_version,
         plan_hash=draft.plan_hash,
-        input_hash=content_hash(draft.inputs),
-        content_hash=digest,
-        inputs=canonical_json(draft.inputs),
-        content=canonical_json(draft.allocation),
+        input_hash=frozen.input_hash,
+        content_hash=frozen.content_hash,
+        inputs=frozen.inputs,
+        content=frozen.allocation,
         amount_fen=sum(line.amount_fen for line in lines),
         household_count=len(
             {

@@ -33,6 +33,8 @@ from distribution.approval.states import (
 from distribution.approval.tables import RunEventRow, RunRow, VoteRow
 from registry.actors import Actor, Permission
 
+_APPROVAL_FIRST = '{"approval":'
+_DECODER = json.JSONDecoder()
 VOTES_NEEDED = {"village": 1, "township": 1, "county": 1}
 
 
@@ -76,8 +78,13 @@ class Vote:
 
 def gates_of(row: RunRow) -> tuple[str, ...]:
     """Return the gates of a run, as its frozen allocation names them."""
-    gates: list[str] = json.loads(row.content)["approval"]["gates"]
-    return tuple(gates)
+    content = row.content
+    if content.startswith(_APPROVAL_FIRST):
+        # The keys of a frozen allocation are sorted: its terms of approval stand first, before every line.
+        terms, _end = _DECODER.raw_decode(content, len(_APPROVAL_FIRST))
+    else:
+        terms = json.loads(content)["approval"]
+    return tuple(terms["gates"])
 
 
 def waiting_gate(session: Session, actor: Actor, run_id: str) -> str | None:
