@@ -1,7 +1,7 @@
 """Runs the roles of one process until it is asked to stop.
 
 Owns signals and the order of a clean stop: the web first, so that nothing new begins, then scheduler and
-collector, the stores last.
+collector, the stores last. A role loads its own libraries only: a collector has no use for the web's.
 """
 
 import signal
@@ -14,14 +14,12 @@ import structlog
 import uvicorn
 from prometheus_client import start_http_server
 
-from api.app import create_app
 from api.collecting import collecting
 from api.door import open_door, shut_door
 from api.logs import configure_logs
 from api.scheduler import Scheduler
 from api.service import open_services
 from api.settings import ServiceRole, Settings
-from api.tasks import handlers, tasks
 from collector.metrics import registry
 from collector.runtime import Collector
 from dashboards.web import Services
@@ -88,6 +86,8 @@ def run_roles(services: Services, settings: Settings) -> None:
 
 @contextmanager
 def _scheduling(services: Services) -> Iterator[None]:
+    from api.tasks import handlers, tasks
+
     scheduler = Scheduler(services, handlers(services), tasks())
     scheduler.start()
     try:
@@ -132,6 +132,8 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _serve(services: Services, settings: Settings, collector: Collector | None, stop: Stop) -> None:
+    from api.app import create_app
+
     listener = _listen(settings)
     token = open_door(settings.data_dir, settings.host, settings.port)
     try:

