@@ -281,9 +281,9 @@ def _book_accruals(session: Session, actor: Actor, village: str, keys: frozenset
 
 def _post(session: Session, actor: Actor, draft: JournalDraft, now: datetime) -> None:
     """Post a fact; one that lies in a closed period is booked today, its own date kept in the attributes."""
-    if by_key(session, draft.idempotency_key) is not None:
-        return
     if period_state(session, draft.book, f"{draft.business_date:%Y-%m}") == "closed":
+        if by_key(session, draft.idempotency_key) is not None:
+            return
         attributes = {**draft.attributes, "value_date": draft.business_date.isoformat()}
         draft = replace(draft, business_date=local_date(now), attributes=attributes)
     post(session, actor, draft, now)

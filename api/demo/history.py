@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 COARSE_NODES = 3
 FINE_DAYS = 4
-BATCH_DAYS = 10
+BATCH_DAYS = 5
 _MIN_GAP = timedelta(minutes=STEP_MINUTES * COARSE_NODES)
 
 

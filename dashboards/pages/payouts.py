@@ -16,7 +16,7 @@ from dashboards.month_work import chosen_month, month_choices
 from dashboards.pages.downloads import attached
 from dashboards.web import NotFoundError, check_form, reading, redirect, render, requires, services_of
 from distribution.disbursing import ready_payouts, send_batch, take_return
-from distribution.payout.payouts import Attempt, Batch, BatchOrder, attempts, batches, export_again
+from distribution.payout.payouts import AttemptSum, Batch, BatchOrder, attempt_sums, batches, export_again
 from documents.refusal import FileRefusedError
 from registry.actors import Actor, Permission
 from registry.secrets import open_key_ring
@@ -76,12 +76,13 @@ def _page(  # noqa: PLR0913, a page from a request, with what became of the last
     message: str = "",
 ) -> HTMLResponse:
     ready = ready_payouts(session, actor, period=month)
+    sums = attempt_sums(session, actor)
     view = PayoutsView(
         month=month,
         months=month_choices(services_of(request).clock()),
         ready_count=len(ready),
         ready_fen=sum(one.amount_fen for one in ready),
-        rows=tuple(_row(session, actor, one) for one in batches(session, actor)[:24]),
+        rows=tuple(_row(one, sums) for one in batches(session, actor)[:24]),
         may_export=actor.may(Permission.EXPORT_BATCH),
         may_import=actor.may(Permission.IMPORT_RETURN),
         problems=problems,
@@ -90,14 +91,14 @@ def _page(  # noqa: PLR0913, a page from a request, with what became of the last
     return render(request, "payouts.html", "发放", view=view)
 
 
-def _row(session: Session, actor: Actor, batch: Batch) -> BatchRow:
-    tried: Sequence[Attempt] = attempts(session, actor, batch_id=batch.id)
+def _row(batch: Batch, sums: Sequence[AttemptSum]) -> BatchRow:
+    tried = [one for one in sums if one.batch_id == batch.id]
     paid = [one for one in tried if one.state == "succeeded"]
     return BatchRow(
         batch,
-        len(paid),
-        sum(one.state in {"failed", "returned"} for one in tried),
-        sum(one.state not in _ANSWERED for one in tried),
+        sum(one.count for one in paid),
+        sum(one.count for one in tried if one.state in {"failed", "returned"}),
+        sum(one.count for one in tried if one.state not in _ANSWERED),
         sum(one.amount_fen for one in paid),
     )
 

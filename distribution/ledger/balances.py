@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from distribution.ledger.accounts import NEVER_OVERDRAWN, account_name
-from distribution.ledger.journal import Head, LedgerError, entry_hash, open_book
+from distribution.ledger.journal import Head, LedgerError, entry_hash, last_period_state, open_book
 from distribution.ledger.tables import NO_HASH, BookRow, JournalRow, PeriodRow, PostingRow
 from distribution.money import yuan
 from distribution.types import Fund
@@ -67,8 +67,7 @@ def books(session: Session, actor: Actor) -> tuple[str, ...]:
 
 def period_state(session: Session, book: str, month: str) -> str:
     """Return `open`, `adjusting` or `closed`; a month that nobody touched is open."""
-    statement = select(PeriodRow.state).where(PeriodRow.book == book, PeriodRow.month == month)
-    return session.scalar(statement.order_by(PeriodRow.seq.desc()).limit(1)) or "open"
+    return last_period_state(session, book, month) or "open"
 
 
 def set_period(session: Session, actor: Actor, place: tuple[str, str], state: str, now: datetime) -> None:

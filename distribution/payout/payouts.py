@@ -433,6 +433,30 @@ def attempts(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class AttemptSum:
+    """How many attempts of a batch are in a state, and what they come to [fen]."""
+
+    batch_id: str
+    state: str
+    count: int
+    amount_fen: int
+
+
+def attempt_sums(session: Session, actor: Actor) -> tuple[AttemptSum, ...]:
+    """Return what became of every batch's attempts in the actor's area, added up by batch and state."""
+    actor.require(Permission.VIEW_MONEY)
+    keys = (PayoutAttemptRow.batch_id, PayoutAttemptRow.state)
+    statement = (
+        select(*keys, func.count(), func.sum(PayoutAttemptRow.amount_fen))
+        .join(PayoutRow, PayoutRow.id == PayoutAttemptRow.payout_id)
+        .where(in_area(actor, PayoutRow.book))
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    return tuple(AttemptSum(row[0], row[1], row[2], int(row[3])) for row in session.execute(statement))
+
+
 def _lock(session: Session) -> None:
     """Let one export at a time choose payouts and a number; on SQLite every writer already waits."""
     if session.get_bind().dialect.name == "postgresql":
