@@ -1,6 +1,5 @@
 """Fixtures that more than one suite needs: databases, and free ports."""
 
-import importlib
 import os
 import socket
 import tempfile
@@ -10,42 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from api.schema import all_tables
 from store.db import Base, Database, open_database
-
-TABLE_MODULES = (
-    "store.energy",
-    "store.events",
-    "store.jobs",
-    "registry.divisions",
-    "registry.stations",
-    "registry.households",
-    "registry.enrolment",
-    "registry.users",
-    "registry.audit",
-    "registry.parameters",
-    "registry.intake",
-    "registry.account_changes",
-    "monitoring.tables",
-    "distribution.settlement.tables",
-    "distribution.plans.tables",
-    "distribution.approval.tables",
-    "distribution.ledger.tables",
-    "distribution.payout.tables",
-)
-
-
-def load_tables() -> None:
-    for name in TABLE_MODULES:
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name not in {name, name.rpartition(".")[0]}:
-                raise
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    load_tables()
+    all_tables()
     opened = open_database(f"sqlite:///{tmp_path / 'test.sqlite3'}")
     Base.metadata.create_all(opened.engine)
     yield opened
@@ -76,7 +46,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def postgres(postgres_server: str) -> Iterator[Database]:
     """A PostgreSQL database with every table, in a schema of its own."""
-    load_tables()
+    all_tables()
     opened = open_database(postgres_server)
     with opened.engine.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from api.app import create_app
 from api.demo.county import CountySize
 from api.demo.seeding import seed
+from api.schema import all_tables
 from dashboards.web import Services
 from distribution.approval.runs import Run, runs
 from registry.actors import SYSTEM, Actor, Role
@@ -25,7 +26,6 @@ from registry.stations import stations
 from registry.users import LoginPolicy, NewUser, create_user, open_session
 from store.db import Base, Database, open_database
 from store.series import SeriesStore, open_series
-from tests.conftest import load_tables
 
 NOW = datetime(2026, 11, 25, 6, 30, tzinfo=UTC)
 COUNTY, TOWNSHIP, VILLAGE, OTHER_VILLAGE = "520499000000", "520499101000", "520499101201", "520499101202"
@@ -109,7 +109,7 @@ def series(tmp_path: Path) -> Iterator[SeriesStore]:
 @pytest.fixture(scope="session")
 def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with the divisions and one login of each role, made once: hashing passwords is slow."""
-    load_tables()
+    all_tables()
     path = tmp_path_factory.mktemp("site") / "filled.sqlite3"
     opened = open_database(f"sqlite:///{path}")
     Base.metadata.create_all(opened.engine)
@@ -223,7 +223,7 @@ class County:
 @pytest.fixture(scope="session")
 def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The county's files, made once: two played months take seconds."""
-    load_tables()
+    all_tables()
     folder = tmp_path_factory.mktemp("seeded")
     database = open_database(f"sqlite:///{folder / 'site.sqlite3'}")
     Base.metadata.create_all(database.engine)

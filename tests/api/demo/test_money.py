@@ -13,6 +13,7 @@ from api.demo.county import SMALL, County, CountySize, build_county
 from api.demo.people import build_people
 from api.demo.seeding import seed
 from api.demo.story import FactKind
+from api.schema import all_tables
 from distribution.approval.runs import RunState, live_run
 from distribution.approval.votes import votes_of
 from distribution.closing import close_month
@@ -24,7 +25,6 @@ from registry.actors import SYSTEM
 from registry.users import UserRow
 from store.db import Base, Database, open_database
 from store.series import open_series
-from tests.conftest import load_tables
 
 NOW = datetime(2026, 11, 25, 4, 2, 30, tzinfo=UTC)
 SIZE = CountySize(villages=4, joint_stations=1, households=24, months=3)
@@ -40,7 +40,7 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    load_tables()
+    all_tables()
     folder = tmp_path_factory.mktemp("demo")
     database = open_database(f"sqlite:///{folder / 'demo.sqlite3'}")
     Base.metadata.create_all(database.engine)
@@ -135,7 +135,7 @@ def test_who_left_gets_nothing_afterwards(played: Played) -> None:
 
 
 def test_an_anchor_early_in_a_month_leaves_an_older_month_open(tmp_path: Path) -> None:
-    load_tables()
+    all_tables()
     database = open_database(f"sqlite:///{tmp_path / 'demo.sqlite3'}")
     Base.metadata.create_all(database.engine)
     series = open_series(f"duckdb:///{tmp_path / 'series.duckdb'}")

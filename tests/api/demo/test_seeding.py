@@ -11,6 +11,7 @@ from api.demo.county import SMALL, County, build_county
 from api.demo.registration import Login
 from api.demo.seeding import open_county, open_plant, read_marker, seed
 from api.demo.story import FactKind
+from api.schema import all_tables
 from registry.actors import SYSTEM, Actor, Role
 from registry.divisions import Division, DivisionLevel, add_division
 from registry.enrolment import roster
@@ -23,7 +24,6 @@ from store.events import EventFilter, EventKind, recent
 from store.periods import Period, local_date
 from store.problem import ProblemsError
 from store.series import SeriesStore, open_series
-from tests.conftest import load_tables
 
 NOW = datetime(2026, 11, 25, 4, 2, 30, tzinfo=UTC)
 SEED = 7
@@ -40,7 +40,7 @@ class Seeded:
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
-    load_tables()
+    all_tables()
     folder = tmp_path_factory.mktemp("demo")
     database = open_database(f"sqlite:///{folder / 'demo.sqlite3'}")
     Base.metadata.create_all(database.engine)
