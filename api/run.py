@@ -18,7 +18,7 @@ from api.collecting import collecting
 from api.door import open_door, shut_door
 from api.logs import configure_logs
 from api.scheduler import Scheduler
-from api.service import open_services
+from api.service import open_services, spare_loaded_code
 from api.settings import ServiceRole, Settings
 from collector.metrics import registry
 from collector.runtime import Collector
@@ -60,6 +60,7 @@ class Stop:
 def run_service(settings: Settings, clock: Clock) -> None:
     """Run the roles of `settings` until SIGTERM or SIGINT; raises ProblemsError when it cannot start."""
     configure_logs(settings.log_level)
+    spare_loaded_code()
     with open_services(settings, clock) as services:
         run_roles(services, settings)
 

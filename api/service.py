@@ -5,6 +5,7 @@ in one process on embedded stores and in separate processes on server stores.
 """
 
 import fcntl
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,17 @@ from store.series import open_series
 
 SERVICE_LOCK = "service.lock"
 COLLECTOR_LOCK = "collector.lock"
+_NEW_OBJECTS_PER_ROUND = 20_000
+
+
+def spare_loaded_code() -> None:
+    """Keep Python's garbage collector off the loaded code, which lives as long as the process.
+
+    Without this every full round walks over all libraries again, a tenth of the work of a long job.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS_PER_ROUND, *gc.get_threshold()[1:])
 
 
 def system_clock() -> datetime:

@@ -18,7 +18,7 @@ from api.demo.seeding import WATERMARK, seed
 from api.install import install
 from api.logs import configure_logs
 from api.run import run_roles
-from api.service import open_services
+from api.service import open_services, spare_loaded_code
 from api.settings import Settings
 from store.periods import Clock
 
@@ -61,6 +61,7 @@ def run_demo(settings: Settings, clock: Clock, *, size: CountySize = FULL, seed_
     Raises ProblemsError where the directory holds something else or cannot be used.
     """
     configure_logs("WARNING")
+    spare_loaded_code()
     settings = settings.model_copy(
         update={"watermark": WATERMARK, "site_name": SITE_NAME, "modbus_networks": LOOPBACK}
     )
