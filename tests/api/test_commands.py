@@ -1,0 +1,544 @@
+"""The real `sunledger` on a small seeded county: words, exit codes, JSON, and what each command does."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from api.cli import app
+from api.operations import OPERATIONS
+from store.periods import Period
+from store.problem import ProblemsError
+
+CASES = Path(__file__).parents[1] / "cases"
+TEMPLATES = Path(__file__).parents[2] / "distribution" / "plans" / "templates"
+MAPPINGS = Path(__file__).parents[2] / "collector" / "mappings"
+PROGRAM = str(Path(sys.executable).with_name("sunledger"))
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def sunledger(*words: object, **settings: str) -> Ended:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SUNLEDGER_")}
+    done = subprocess.run(
+        [PROGRAM, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        env={**kept, "COLUMNS": "100", **settings},
+    )
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def refused(ended: Ended, *words: str) -> None:
+    """Check that a command did nothing, and said why in one line on standard error."""
+    assert ended.code == 2, ended
+    assert ended.out.strip() == ""
+    assert ended.err.startswith("✕ ")
+    assert ended.err.count("\n") == 1
+    for word in words:
+        assert word in ended.err
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A seeded directory, what was printed meanwhile, and a month of a village that is booked."""
+
+    data: Path
+    printed: str
+    village: str
+    booked: str
+    open_month: str
+
+
+def rows_of(data: Path, query: str, *values: str) -> list[Any]:
+    connection = sqlite3.connect(data / "sunledger.sqlite3")
+    try:
+        return connection.execute(query, values).fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Seeded:
+    data = tmp_path_factory.mktemp("commands") / "county"
+    ended = sunledger("demo", "--small", "--seed-only", "--data", data)
+    assert ended.code == 0, ended
+    village, booked = rows_of(
+        data, "SELECT village_code, period FROM run WHERE state IN ('closed', 'settled') ORDER BY period"
+    )[0]
+    open_month = rows_of(data, "SELECT max(period) FROM run")[0][0]
+    return Seeded(data, ended.out, village, booked, open_month)
+
+
+@pytest.fixture
+def copied(seeded: Seeded, tmp_path: Path) -> Path:
+    """The seeded directory again, for a test that changes it."""
+    shutil.copytree(seeded.data, tmp_path / "county")
+    return tmp_path / "county"
+
+
+def written(path: Path, *rows: dict[str, str]) -> Path:
+    titles = list(dict.fromkeys(title for row in rows for title in row))
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, titles, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+# Help and complaints
+
+
+def every_command() -> Iterator[tuple[str, ...]]:
+    def walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        yield path
+        for name, child in getattr(command, "commands", {}).items():
+            yield from walk(child, (*path, name))
+
+    return walk(typer.main.get_command(app), ())
+
+
+@pytest.mark.parametrize("command", list(every_command()), ids=" ".join)
+def test_the_help_of_every_command_is_chinese_and_fits(command):
+    ended = sunledger(*command, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(f"用法：sunledger {' '.join(command)}".rstrip())
+    about = ended.out.split("\n\n")[1]
+    assert re.search(r"[一-鿿]{4}", about)
+    assert not re.search(r"\b(Usage|Options|Arguments|Commands|Show this|required|default)\b", ended.out)
+    for line in re.findall(r"^  (--?\w[\w-]*|\w+)[^\n]*$", ended.out, re.MULTILINE):
+        assert line
+    for option in re.findall(r"^  --[^\n]*$", ended.out, re.MULTILINE):
+        assert re.search(r"[一-鿿]", option), option
+    assert all(len(line) <= 100 for line in ended.out.splitlines())
+    assert "..." not in ended.out.partition("命令：")[2]
+
+
+def test_without_a_command_the_help_is_shown():
+    assert "命令：" in sunledger().err
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["nothing"], "没有命令 nothing"),
+        (["energy"], "缺少参数 period"),
+        (["energy", "2026", "--datta"], "没有选项 --datta（相近的有 --data）"),
+        (["energy", "2026", "2027"], "多了 2027"),
+        (["energy", "2026", "--station"], "选项 --station 要给一个值"),
+        (["verify", "--json=3"], "选项 --json 不带值"),
+        (["decode", "absent.json", "--profile", "x"], "dump：没有文件 absent.json"),
+        (["decode", __file__], "缺少选项 --profile"),
+        (["demo", "--port", "many"], "--port：应是整数"),
+        (["plan", "check", "/"], "plan：/ 是目录，要的是文件"),
+    ],
+)
+def test_what_is_written_wrongly_is_said_in_chinese(words, complaint):
+    ended = sunledger(*words)
+    assert ended.code == 2
+    assert f"✕ {complaint}" in ended.err
+    assert "--help" in ended.err
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "why"),
+    [
+        ("energy", {"period": "2026-13"}, "“2026-13” 不是期间"),
+        ("energy", {"period": "1926"}, "“1926” 不是期间"),
+        ("energy", {"period": "2026", "station_id": "nowhere"}, "没有电站 nowhere"),
+        ("energy", {"period": "2026", "device": "nothing"}, "没有设备 nothing"),
+        ("close", {"month": "2026"}, "“2026” 不是月份"),
+        ("export", {"what": "notice", "out": "x.xlsx"}, "可以是：statement.pdf"),
+        ("export", {"what": "settlement", "out": "x.xlsx"}, "--month"),
+        ("export", {"what": "statement", "out": "x.pdf", "village": "1", "month": "2026-01"}, "没有这个村"),
+        ("export", {"what": "journal", "out": "/absent/x.journal"}, "写不了"),
+        ("import-settlement", {"file": str(TEMPLATES / "fenxi.toml")}, "没有找到结算单的表头"),
+        ("import-settlement", {"file": __file__, "layout": "absent"}, "没有这个表格模板"),
+        ("import-settlement", {"file": "/absent.csv"}, "读不了"),
+        ("import-registry", {"file": __file__, "kind": "people"}, "没有“people”"),
+        ("plan-publish", {"file": __file__}, "TOML"),
+    ],
+)
+def test_an_operation_that_cannot_be_meant_does_nothing_and_says_why(county, operation, arguments, why):
+    with pytest.raises(ProblemsError, match=re.escape(why)):
+        OPERATIONS[operation](county.services, **arguments)
+
+
+def test_a_refused_operation_ends_with_one_line_and_2(seeded):
+    refused(sunledger("energy", "2026-13", "--data", seeded.data), "“2026-13” 不是期间")
+
+
+def test_wrong_settings_stop_every_command(seeded, tmp_path):
+    refused(sunledger("verify", "--data", seeded.data, SUNLEDGER_PROT="1"), "SUNLEDGER_PROT", "没有这个设置")
+    refused(sunledger("verify", "--config", tmp_path / "absent.toml"), "设置文件读不了")
+
+
+# Start
+
+
+def test_the_demo_prints_one_time_credentials_once(seeded, copied):
+    logins = dict(re.findall(r"^  (\w+)\s+(\S{12,})\s", seeded.printed, re.MULTILINE))
+    assert set(logins) >= {"county", "township", "village", "finance", "maintenance", "auditor"}
+    again = sunledger("demo", "--small", "--seed-only", "--data", copied)
+    assert again.code == 0
+    assert not any(password in again.out for password in logins.values())
+    assert "用上次的口令登录" in again.out
+
+
+def test_migrate_makes_a_database_and_shows_its_first_password_once(tmp_path):
+    first = sunledger("migrate", "--data", tmp_path / "new", "--json")
+    assert first.code == 0
+    (row,) = first.json["rows"]
+    assert row["login"] == "admin"
+    assert len(row["password"]) >= 12
+    again = sunledger("migrate", "--data", tmp_path / "new")
+    assert again.code == 0
+    assert row["password"] not in again.out
+    assert "已是最新" in again.out
+    assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+    assert sunledger("verify", "--data", tmp_path / "new").code == 0
+
+
+def test_serve_refuses_what_it_cannot_run_on(seeded, tmp_path):
+    refused(sunledger("serve", "--data", seeded.data, "--roles", "web"), "不能拆分角色", "database_url")
+    refused(sunledger("serve", "--data", seeded.data, "--roles", "web,cook"), "cook")
+    refused(sunledger("serve", "--data", tmp_path / "empty"), "先运行 sunledger migrate")
+
+
+def test_a_foreign_directory_is_not_filled_with_the_demo(tmp_path):
+    assert sunledger("migrate", "--data", tmp_path).code == 0
+    divisions = written(tmp_path / "d.csv", {"区划代码": "520491000000", "名称": "云岭县", "级别": "县"})
+    assert sunledger("import", "registry", divisions, "--kind", "divisions", "--data", tmp_path).code == 0
+    refused(sunledger("demo", "--small", "--seed-only", "--data", tmp_path), "不是演示数据")
+
+
+# Energy and money
+
+
+def test_energy_is_printed_for_people_and_for_machines(seeded):
+    shown = sunledger("energy", seeded.booked, "--data", seeded.data)
+    assert shown.code == 0
+    assert "完整率" in shown.out
+    assert "逆变器合计" in shown.out
+    month = sunledger(
+        "energy", seeded.booked, "--station", "station_001", "--data", seeded.data, "--json"
+    ).json
+    days = sunledger(
+        "energy", seeded.booked, "--station", "station_001", "--daily", "--data", seeded.data, "--json"
+    ).json
+    assert month["exit_code"] == 0
+    for row in month["rows"]:
+        daily = [day["energy_wh"] or 0 for day in days["rows"] if day["device_id"] == row["device_id"]]
+        assert len(daily) == len(list(Period.parse(seeded.booked).days()))
+        assert sum(daily) == row["energy_wh"]
+
+
+def everything(data: Path) -> list[str]:
+    connection = sqlite3.connect(data / "sunledger.sqlite3")
+    try:
+        return list(connection.iterdump())
+    finally:
+        connection.close()
+
+
+def test_closing_a_month_again_changes_nothing(seeded, copied):
+    first = sunledger("close", seeded.open_month, "--data", copied, "--json")
+    assert first.code == 0
+    before = everything(copied)
+    again = sunledger("close", seeded.open_month, "--data", copied, "--json")
+    assert again.json == first.json
+    assert everything(copied) == before
+    for row in first.json["rows"]:
+        assert re.fullmatch(r"\d{12}", row["village_code"])
+        assert Decimal(row["amount_yuan"].replace(",", "")) * 100 == row["amount_fen"]
+    assert any(row["waiting_for"] for row in first.json["rows"])
+    shown = sunledger("close", seeded.open_month, "--data", copied)
+    assert all(row["village_name"] in shown.out for row in first.json["rows"])
+
+
+def test_verify_finds_a_tampered_row(seeded, copied):
+    whole = sunledger("verify", "--data", copied)
+    assert (whole.code, whole.err) == (0, "")
+    assert "全部相符" in whole.out
+    connection = sqlite3.connect(copied / "sunledger.sqlite3")
+    with connection:
+        connection.execute("DROP TRIGGER posting_no_update")
+        book, seq = connection.execute("SELECT book, seq FROM posting ORDER BY book, seq LIMIT 1").fetchone()
+        connection.execute(
+            "UPDATE posting SET amount_fen = amount_fen * 2 WHERE book = ? AND seq = ?", (book, seq)
+        )
+    connection.close()
+    found = sunledger("verify", "--data", copied)
+    assert found.code == 1
+    assert found.err.startswith("✕ ")
+    assert book in found.err
+    problems = sunledger("verify", "--data", copied, "--json")
+    assert problems.code == problems.json["exit_code"] == 1
+    assert problems.json["problems"]
+
+
+@pytest.mark.parametrize(
+    ("what", "ending", "start"),
+    [
+        ("statement", ".pdf", b"%PDF"),
+        ("statement", ".xlsx", b"PK"),
+        ("statement", ".csv", b"\xef\xbb\xbf"),
+        ("notice", ".pdf", b"%PDF"),
+        ("settlement", ".xlsx", b"PK"),
+        ("journal", ".beancount", b""),
+        ("journal", ".journal", b""),
+    ],
+)
+def test_each_file_is_written_as_its_ending_says(seeded, tmp_path, what, ending, start):
+    out = tmp_path / f"out{ending}"
+    words = ["export", what, "--out", out, "--village", seeded.village, "--month", seeded.booked]
+    ended = sunledger(*words, "--data", seeded.data, "--json")
+    assert ended.code == 0, ended
+    content = out.read_bytes()
+    (row,) = ended.json["rows"]
+    assert row["bytes"] == len(content) > 500
+    assert content.startswith(start)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+# Import
+
+
+def next_bill(seeded: Seeded, station: str) -> dict[str, str]:
+    """Return the row of a good bill of a station for the month after its last one."""
+    line = rows_of(
+        seeded.data,
+        "SELECT s.month, l.account_number, l.meter_number, l.meter_multiplier, l.current_reading, "
+        "l.electricity_price, l.subsidy_price FROM settlement s JOIN settlement_line l "
+        "ON l.settlement_id = s.id WHERE s.station_id = ? ORDER BY s.month DESC, s.revision DESC",
+        station,
+    )[0]
+    month, account, meter, multiplier, reading, price, subsidy = line
+    year, number = map(int, month.split("-"))
+    energy = 100 * multiplier
+    return {
+        "户号": account,
+        "结算月份": f"{year + number // 12}-{number % 12 + 1:02}",
+        "电表编号": meter,
+        "倍率": str(multiplier),
+        "上次示数": reading,
+        "本次示数": str(Decimal(reading) + 100),
+        "上网电量(千瓦时)": str(energy),
+        "上网电价(元/千瓦时)": price,
+        "上网电费(元)": str((energy * Decimal(price)).quantize(Decimal("0.01"))),
+        "补贴单价(元/千瓦时)": subsidy,
+        "补贴金额(元)": str((energy * Decimal(subsidy)).quantize(Decimal("0.01"))),
+    }
+
+
+def test_a_bad_row_of_a_settlement_is_named_by_its_cell_and_stops_nothing_else(seeded, copied, tmp_path):
+    good, text = next_bill(seeded, "station_001"), next_bill(seeded, "station_002")
+    unknown = {**next_bill(seeded, "station_003"), "户号": "9999999999999"}
+    text["上网电量(千瓦时)"] = "六千"
+    file = written(tmp_path / "bill.csv", good, unknown, text)
+    words = ["import", "settlement", file, "--data", copied, "--json"]
+    tried = sunledger(*words, "--dry-run")
+    assert tried.code == 1
+    before = len(rows_of(copied, "SELECT id FROM settlement"))
+    ended = sunledger(*words)
+    assert ended.code == 1
+    (counts,) = ended.json["rows"]
+    assert (counts["added"], counts["problems"]) == (1, 2)
+    assert len(rows_of(copied, "SELECT id FROM settlement")) == before + 1
+    wrong = {problem["where"]: problem for problem in ended.json["problems"]}
+    (account,) = [one for place, one in wrong.items() if place.endswith("!A3")]
+    (energy,) = [one for place, one in wrong.items() if place.endswith("!G4")]
+    assert "9999999999999" in account["what"]
+    assert "六千" in energy["what"]
+    assert all(one["how_to_fix"] for one in wrong.values())
+    again = sunledger(*words)
+    assert again.json["rows"][0]["unchanged"] == 1
+    assert again.json["rows"][0]["added"] == 0
+    events = rows_of(copied, "SELECT message FROM operational_event WHERE kind = 'import'")
+    assert any("错误 2" in message for (message,) in events)
+
+
+def test_receipts_are_taken_in_with_their_own_layout(seeded, copied, tmp_path):
+    bill = next_bill(seeded, "station_001")
+    receipt = {
+        "户号": bill["户号"],
+        "款项": "补贴",
+        "所属月份": seeded.open_month,
+        "到账金额(元)": "12.34",
+        "到账日期": f"{seeded.open_month}-28",
+        "银行流水号": "TEST-0001",
+    }
+    file = written(tmp_path / "receipts.csv", receipt, {**receipt, "户号": "8", "银行流水号": "TEST-0002"})
+    ended = sunledger("import", "receipts", file, "--data", copied, "--json")
+    assert ended.code == 1
+    assert (ended.json["rows"][0]["added"], ended.json["rows"][0]["problems"]) == (1, 1)
+
+
+DIVISIONS = (
+    {"区划代码": "520491000000", "名称": "云岭县", "级别": "县"},
+    {"区划代码": "520491100000", "名称": "石坝乡", "级别": "乡镇"},
+    {"区划代码": "520491100201", "名称": "新寨村", "级别": "村"},
+)
+STATION = {
+    "电站名称": "新寨村光伏电站",
+    "电站类型": "村级",
+    "所在村代码": "520491100201",
+    "装机容量(kW)": "300",
+    "纬度": "26.25",
+    "经度": "105.95",
+    "发电户号": "0525000099",
+}
+DEVICE = {
+    "电站": "新寨村光伏电站",
+    "设备类型": "逆变器",
+    "编号": "1",
+    "设备名称": "1号逆变器",
+    "投运日期": "2018-06-30",
+    "通信方式": "Modbus TCP",
+    "设备档案": "sungrow_sg_string",
+    "地址": "10.8.1.20",
+    "站号": "3",
+}
+
+
+def test_a_county_begins_with_its_lists(tmp_path):
+    data = tmp_path / "county"
+    assert sunledger("migrate", "--data", data).code == 0
+
+    def take(kind: str, *rows: dict[str, str], options: tuple[str, ...] = ()) -> Ended:
+        file = written(tmp_path / f"{kind}.csv", *rows)
+        return sunledger("import", "registry", file, "--kind", kind, "--data", data, *options)
+
+    assert take("divisions", *DIVISIONS).code == 0
+    assert take("stations", STATION, options=("--dry-run",)).code == 0
+    assert rows_of(data, "SELECT * FROM station") == []
+    assert take("stations", STATION).code == 0
+    lost = {**DEVICE, "电站": "别处光伏电站", "编号": "2"}
+    whole = take("devices", DEVICE, lost)
+    assert whole.code == 2
+    assert "A3" in whole.err
+    assert "别处光伏电站" in whole.err
+    assert rows_of(data, "SELECT * FROM device") == []
+    partly = take("devices", DEVICE, lost, options=("--partial",))
+    assert partly.code == 1
+    assert "批次" in partly.out
+    assert rows_of(data, "SELECT profile, host, port, unit_id FROM device") == [
+        ("sungrow_sg_string", "10.8.1.20", 502, 3)
+    ]
+    assert take("devices", DEVICE).code == 0
+    assert len(rows_of(data, "SELECT * FROM device")) == 1
+
+
+def test_a_template_is_written_that_can_be_filled_in(tmp_path):
+    out = tmp_path / "stations.xlsx"
+    ended = sunledger("import", "template", "stations", "--out", out)
+    assert ended.code == 0
+    assert out.read_bytes().startswith(b"PK")
+    refused(sunledger("import", "template", "stations", "--out", tmp_path / "absent" / "x.xlsx"), "写不了")
+    refused(sunledger("import", "template", "people", "--out", out), "没有“people”")
+
+
+# Without a database
+
+
+def test_a_dump_is_decoded_value_by_value():
+    case = json.loads((CASES / "dumps" / "sungrow_sg60ku_m.json").read_text(encoding="utf-8"))
+    words = ["decode", CASES / "dumps" / "sungrow_sg60ku_m.json", "--profile", case["profile"]]
+    found = {(row["quantity"], row["address"]): row for row in sunledger(*words, "--json").json}
+    numbers = [row for row in case["expected"] if isinstance(row["value"], int | float)]
+    shared = [row for row in numbers if (row["point"], row["address"]) in found]
+    assert len(shared) > 5
+    for row in shared:
+        one = found[(row["point"], row["address"])]
+        assert (one["value"], one["unit"]) == (pytest.approx(row["value"]), row["unit"])
+    shown = sunledger(*words)
+    assert shown.code == 0
+    assert "功能码" in shown.out
+    refused(sunledger("decode", words[1], "--profile", "absent"), "没有这个设备档案", "sungrow_sg_string")
+    refused(sunledger("decode", __file__, "--profile", case["profile"]))
+
+
+def test_profiles_are_listed_and_checked(tmp_path):
+    listed = sunledger("profiles", "list", "--json").json
+    assert {"sungrow_sg_string", "sunspec"} <= {row["name"] for row in listed["rows"]}
+    assert sunledger("profiles", "check").code == 0
+    bad = tmp_path / "bad.toml"
+    bad.write_text('name = "bad"\n', encoding="utf-8")
+    found = sunledger("profiles", "check", bad)
+    assert found.code == 1
+    assert "bad" in found.err
+    assert "properties" in json.loads(sunledger("profiles", "schema").out)
+
+
+def test_a_mapping_reads_a_message_or_says_what_it_cannot_use(tmp_path):
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text('{"time": 1790000000000, "active_power_w": 4200}', encoding="utf-8")
+    bad.write_text("no json", encoding="utf-8")
+    read = sunledger("mapping", "check", MAPPINGS / "sunledger.toml", "--message", good, "--json")
+    assert read.code == 0
+    assert [(row["quantity"], row["value"]) for row in read.json["rows"]] == [("active_power_w", 4200)]
+    failed = sunledger("mapping", "check", MAPPINGS / "sunledger.toml", "--message", bad)
+    assert failed.code == 1
+    assert "✕ bad.json" in failed.err
+
+
+def test_a_plan_is_checked_and_tried_out(tmp_path):
+    plan = TEMPLATES / "houjialou_2019.toml"
+    checked = sunledger("plan", "check", plan, "--json")
+    assert checked.code == 0
+    assert re.fullmatch(r"[0-9a-f]{64}", checked.json["rows"][0]["hash"])
+    case = json.loads((CASES / "plans" / "payouts" / "01_houjialou_2019.json").read_text(encoding="utf-8"))
+    given = tmp_path / "input.json"
+    given.write_text(json.dumps(case["cases"][0]["input"], ensure_ascii=False), encoding="utf-8")
+    tried = sunledger("plan", "simulate", plan, given, "--json").json
+    lines = [row for row in tried["rows"] if "purse" in row]
+    income = sum(row["amount_fen"] for row in tried["rows"] if row["kind"] == "income")
+    assert sum(row["amount_fen"] for row in lines) == income == 4_150_000
+    assert all(row["explanation"] for row in lines)
+    same = sunledger("plan", "diff", plan, plan, given, "--json")
+    assert same.code == 0
+    assert {row["delta_fen"] for row in same.json["rows"]} == {0}
+    broken = tmp_path / "input.txt"
+    broken.write_text("{", encoding="utf-8")
+    refused(sunledger("plan", "simulate", plan, broken), "input.txt")
+    refused(sunledger("plan", "check", broken), "TOML")
+    refused(sunledger("plan", "schema", "other"), "写 plan 或 input")
+    assert "properties" in json.loads(sunledger("plan", "schema", "input").out)
+
+
+def test_a_plan_whose_shares_exceed_the_whole_is_refused_with_its_place(tmp_path):
+    text = (TEMPLATES / "default_county.toml").read_text(encoding="utf-8")
+    assert "60" in text
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(re.sub(r'"(\d\d)%"', '"99%"', text, count=1), encoding="utf-8")
+    ended = sunledger("plan", "check", wrong)
+    assert ended.code in {1, 2}
+    assert ended.err.startswith("✕ ")
