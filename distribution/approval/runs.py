@@ -7,7 +7,7 @@ handed an allocation with the inputs that it came from, and freezes both by thei
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from distribution.approval.frozen import thaw
@@ -22,6 +22,31 @@ from distribution.approval.tables import (
 from distribution.types import Allocation, AllocationLine, PayeeKind, PlanInput
 from registry.actors import Actor, Permission, in_area
 from store.canonical import canonical_json, joined, text_hash
+
+# What every step of every run asks. Made once: to build such a statement takes longer than to run it.
+_ENDED = [state.value for state in ENDED]
+_LIVE = (
+    select(RunRow)
+    .where(
+        RunRow.book == bindparam("book"),
+        RunRow.period == bindparam("period"),
+        RunRow.kind == bindparam("kind"),
+        RunRow.state.not_in(_ENDED),
+    )
+    .order_by(RunRow.version.desc())
+    .limit(1)
+)
+_USED = (
+    select(RunInputRow.source_id)
+    .join(RunRow, RunRow.id == RunInputRow.run_id)
+    .where(
+        RunRow.book == bindparam("book"),
+        RunInputRow.source_table == bindparam("source_table"),
+        RunRow.state.not_in(_ENDED),
+    )
+)
+_LAST_EVENT = select(func.max(RunEventRow.seq)).where(RunEventRow.run_id == bindparam("run_id"))
+_INSERT_EVENT = insert(RunEventRow)
 
 
 class ApprovalError(ValueError):
@@ -297,13 +322,7 @@ def runs(
 
 def live_run(session: Session, book: str, period: str, kind: str = "regular") -> Run | None:
     """Return the version that counts, or None; unscoped, for the conductor's own use."""
-    statement = select(RunRow).where(
-        RunRow.book == book,
-        RunRow.period == period,
-        RunRow.kind == kind,
-        RunRow.state.not_in([state.value for state in ENDED]),
-    )
-    row = session.scalar(statement.order_by(RunRow.version.desc()).limit(1))
+    row = session.scalar(_LIVE, {"book": book, "period": period, "kind": kind})
     return None if row is None else _record(row)
 
 
@@ -340,16 +359,7 @@ def events_of(session: Session, actor: Actor, run_id: str) -> tuple[RunEvent, ..
 
 def used_sources(session: Session, book: str, table: str) -> frozenset[str]:
     """Return the ids of records of a table that a live run of a book counts already; unscoped."""
-    statement = (
-        select(RunInputRow.source_id)
-        .join(RunRow, RunRow.id == RunInputRow.run_id)
-        .where(
-            RunRow.book == book,
-            RunInputRow.source_table == table,
-            RunRow.state.not_in([state.value for state in ENDED]),
-        )
-    )
-    return frozenset(session.scalars(statement))
+    return frozenset(session.scalars(_USED, {"book": book, "source_table": table}))
 
 
 def lines_of_payee(session: Session, actor: Actor, payee_id: str) -> tuple[tuple[str, int], ...]:
@@ -389,20 +399,18 @@ def _lock(session: Session, name: str) -> None:
 
 
 def _add_event(session: Session, actor: Actor, run_id: str, change: Change, now: datetime) -> None:
-    last = session.scalar(select(func.max(RunEventRow.seq)).where(RunEventRow.run_id == run_id))
-    session.add(
-        RunEventRow(
-            run_id=run_id,
-            seq=(last or 0) + 1,
-            state=change.state.value,
-            changed_at=now,
-            changed_by=actor.user_id,
-            changed_name=actor.name,
-            reason=change.reason,
-            evidence=change.evidence,
-        )
-    )
-    session.flush()
+    last = session.scalar(_LAST_EVENT, {"run_id": run_id})
+    values = {
+        "run_id": run_id,
+        "seq": (last or 0) + 1,
+        "state": change.state.value,
+        "changed_at": now,
+        "changed_by": actor.user_id,
+        "changed_name": actor.name,
+        "reason": change.reason,
+        "evidence": change.evidence,
+    }
+    session.execute(_INSERT_EVENT, values)
 
 
 def _record(row: RunRow) -> Run:
