@@ -32,11 +32,13 @@ def demo(
     from api.demo.county import FULL, SMALL
     from api.demo.run import run_demo
     from api.service import shifted_clock, system_clock
+    from api.settings import load_settings
 
     with refusing():
         clock = shifted_clock(parse_moment(at, system_clock())) if at else system_clock
-        settings = settings_of(None, data).model_copy(update={"port": port})
-        run_demo(settings, clock, size=SMALL if small else FULL, seed_only=seed_only)
+        run_demo(
+            load_settings(data_dir=data, port=port), clock, size=SMALL if small else FULL, seed_only=seed_only
+        )
 
 
 @app.command()

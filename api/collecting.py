@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.service import only_collector
-from api.settings import Settings
+from api.settings import MQTT_PORTS, Settings
 from collector.connections import DeviceLink, links
 from collector.runtime import Collector
 from collector.settings import CollectorSettings, MqttSettings
@@ -23,29 +23,20 @@ from dashboards.web import Services
 from registry.actors import SYSTEM
 from store.events import Event, record
 from store.periods import local_date
-from store.problem import Problem, ProblemsError
 
 logger = structlog.get_logger(__name__)
 RELOAD_SECONDS = 30
 STOP_SECONDS = 90
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 def mqtt_settings(settings: Settings) -> MqttSettings | None:
-    """Return how to reach the broker of `mqtt_url`; None when it is empty.
-
-    Raises ProblemsError when the address is none.
-    """
+    """Return how to reach the broker of `mqtt_url`, checked by the settings; None when it is empty."""
     if not settings.mqtt_url:
         return None
     parts = urlsplit(settings.mqtt_url)
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ProblemsError(
-            [Problem("设置 mqtt_url", "不是 MQTT 地址", "写成 mqtt://用户:口令@主机:端口（加密用 mqtts）")]
-        )
     return MqttSettings(
-        host=parts.hostname,
-        port=parts.port or _PORTS[parts.scheme],
+        host=parts.hostname or "",
+        port=parts.port or MQTT_PORTS[parts.scheme],
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         certificate_authority=settings.mqtt_certificate_authority if parts.scheme == "mqtts" else "",

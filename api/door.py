@@ -5,6 +5,7 @@ only; whoever can read that file may run operations. Owns that file and the aski
 `api.control`.
 """
 
+import http.client
 import json
 import os
 import secrets
@@ -98,3 +99,6 @@ def ask_running_service(data_dir: Path, operation: str, arguments: Mapping[str, 
         ) from error
     except urllib.error.URLError:
         return None
+    except (http.client.HTTPException, ConnectionError) as error:
+        how = "服务重新启动后再运行一次，重复运行不会重复入账"
+        raise ProblemsError([Problem(str(data_dir), "服务中途停止，这个命令可能没有做完", how)]) from error

@@ -133,7 +133,8 @@ def _handler(
 async def _login_required(request: Request, _error: Exception) -> Response:
     if request.url.path.startswith(API_PREFIX):
         return problem_json(request, _of_status(401))
-    return redirect("/login", back=request.url.path if request.method == "GET" else "/")
+    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return redirect("/login", back=here if request.method == "GET" else "/")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -19,6 +19,16 @@ _PERSONAL = re.compile(rf"(?<![0-9A-Za-z])(?:{_IDENTITY}|{_CARD}|{_PHONE})(?![0-
 _URL_PASSWORD = re.compile(r"(\w+://[^:/\s@]*):[^@/\s]+@")
 _SECRET_KEYS = re.compile(r"password|token|secret|authorization|cookie", re.IGNORECASE)
 HIDDEN = "***"
+# Libraries that tell at a lower level what we tell ourselves, in our words and where a person looks.
+_QUIET = {
+    "apscheduler": logging.ERROR,
+    "pymodbus": logging.CRITICAL,
+    "amqtt": logging.CRITICAL,
+    "transitions": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "httpx": logging.WARNING,
+    "uvicorn.access": logging.WARNING,
+}
 
 
 def redact(text: str) -> str:
@@ -63,5 +73,5 @@ def configure_logs(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for name in ("apscheduler", "pymodbus", "amqtt", "transitions", "alembic", "httpx", "uvicorn.access"):
-        logging.getLogger(name).setLevel(max(logging.getLevelName(level), logging.WARNING))
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(max(logging.getLevelName(level), least))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from api.schema import require_current_schema
-from api.settings import Settings
+from api.settings import DATABASE_FILE, Settings
 from dashboards.web import Services
 from store.db import open_database
 from store.periods import Clock
@@ -91,12 +91,27 @@ def _lock(data_dir: Path, name: str, kind: int, taken: str = "数据目录正由
         yield
 
 
+def _require_directory(settings: Settings) -> None:
+    """Raise ProblemsError where an embedded database was never made; a typing error leaves no litter."""
+    if not settings.database_url and not (settings.data_dir / DATABASE_FILE).is_file():
+        raise ProblemsError(
+            [
+                Problem(
+                    str(settings.data_dir),
+                    "这里没有数据",
+                    "检查 --data；新的数据目录先运行 sunledger migrate",
+                )
+            ]
+        )
+
+
 @contextmanager
 def open_services(settings: Settings, clock: Clock) -> Iterator[Services]:
     """Open both stores for this process; closes them at the end, whatever happened.
 
     Raises ProblemsError when a store cannot be opened or its schema is not the program's.
     """
+    _require_directory(settings)
     with held(settings):
         database = open_database(settings.effective_database_url)
         try:

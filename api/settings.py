@@ -10,6 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -18,6 +19,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from store.problem import Problem, ProblemsError
 
 PREFIX = "SUNLEDGER_"
+DATABASE_FILE = "sunledger.sqlite3"
+MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 NOT_SETTINGS = {"SUNLEDGER_CONFIG", "SUNLEDGER_SOAK"}
 TEST_PREFIX = "SUNLEDGER_TEST_"
 
@@ -75,6 +78,14 @@ class Settings(BaseSettings):
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
 
+    @field_validator("mqtt_url")
+    @classmethod
+    def _mqtt_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in MQTT_PORTS or not parts.hostname):
+            raise ValueError("不是 MQTT 地址：写成 mqtt://用户:口令@主机:端口（加密用 mqtts）")
+        return value
+
     @field_validator("modbus_networks", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
@@ -111,7 +122,7 @@ class Settings(BaseSettings):
     @property
     def effective_database_url(self) -> str:
         """The database address in force."""
-        return self.database_url or f"sqlite:///{self.data_dir / 'sunledger.sqlite3'}"
+        return self.database_url or f"sqlite:///{self.data_dir / DATABASE_FILE}"
 
     @property
     def effective_series_url(self) -> str:

@@ -17,7 +17,7 @@ from registry.users import LoginPolicy, NewSession, OpenSession, actor_of_sessio
 _TOKEN_BYTES = 32
 _MAX_COOKIE = 128
 _DAY_SECONDS = 86_400
-_API, _BEARER = "/api/", "bearer "
+_FOR_PROGRAMS, _BEARER = ("/api/", "/metrics"), "bearer "
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def identify(request: Request) -> Identity:
 def session_token(request: Request) -> str:
     """Return the session token that a request carries: of its cookie, or, below /api/, as a bearer."""
     authorization = request.headers.get("authorization", "")
-    if request.url.path.startswith(_API) and authorization.lower().startswith(_BEARER):
+    if request.url.path.startswith(_FOR_PROGRAMS) and authorization.lower().startswith(_BEARER):
         return authorization[len(_BEARER) :].strip()[:_MAX_COOKIE]
     return request.cookies.get(session_cookie(services_of(request)), "")[:_MAX_COOKIE]
 

@@ -168,7 +168,7 @@ def present_energy(
 ) -> dict[str, PresentEnergy]:
     """Return the provisional energies of today, from the counter's readings around three instants.
 
-    A difference that falls, or that is faster than the rated power allows, is None: `store.energy` will
+    A device without a reading since midnight has no energy of today: not knowing is not zero. A difference that falls, or that is faster than the rated power allows, is None: `store.energy` will
     judge it when the day is closed.
     """
     listed = list(inverters)
@@ -183,7 +183,8 @@ def present_energy(
     for device in listed:
         start, then, turn = (before.get((device.id, moment)) for moment in boundaries)
         sample = latest.get(device.id)
-        newest = sample.values.get(COUNTERS[DeviceKind.INVERTER]) if sample else None
+        today = sample if sample is not None and sample.time >= midnight else None
+        newest = today.values.get(COUNTERS[DeviceKind.INVERTER]) if today else None
         result[device.id] = PresentEnergy(
             _difference(turn, newest, now - midnight, device.rated_power_w),
             _difference(start, then, now - midnight, device.rated_power_w),

@@ -172,7 +172,9 @@ def county_overview(session: Session, series: SeriesStore, actor: Actor, now: da
         rated_power_w=sum(view.rated_power_w for view in views),
         active_power_w=sum(powers) if powers else None,
         today_wh=known_sum(view.today_wh for view in views),
-        yesterday_same_time_wh=known_sum(view.yesterday_same_time_wh for view in views),
+        yesterday_same_time_wh=known_sum(
+            view.yesterday_same_time_wh for view in views if view.today_wh is not None
+        ),
         month_wh=known_sum(view.month_wh for view in views),
         attention=attention_lines(session, views, now),
         townships=_townships(views),

@@ -191,7 +191,9 @@ def _station_view(gathered: _Gathered, place: Station, opinions: Mapping[str, Op
         last_time=max((view.last_time for view in views if view.last_time), default=None),
         active_power_w=sum(fresh) if fresh else None,
         today_wh=today,
-        yesterday_same_time_wh=known_sum(view.yesterday_same_time_wh for view in views),
+        yesterday_same_time_wh=known_sum(
+            view.yesterday_same_time_wh for view in views if view.today_wh is not None
+        ),
         month_wh=known_sum((closed, today)),
         inverters=views,
     )

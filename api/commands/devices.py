@@ -32,7 +32,7 @@ def decode(
     """按设备档案解出寄存器转储里的每个量。"""
     from collector.decode import decode_file
 
-    with refusing():
+    with refusing(as_json=as_json):
         points = decode_file(profile, dump).points
         rows: list[dict[str, Any]] = [
             {
@@ -62,7 +62,10 @@ def decode(
             "raw": "原始字",
         }
         known = sum(row["value"] is not None for row in rows)
-        show(Outcome(f"{len(rows)} 个量，有值的 {known} 个", columns, shown), as_json=False)
+        found = Exit.DONE if known else Exit.FOUND
+        wrong = Problem(dump.name, "这个档案一个量也解不出", "用 sunledger profiles list 找对设备档案")
+        problems = () if known else (wrong,)
+        show(Outcome(f"{len(rows)} 个量，有值的 {known} 个", columns, shown, problems, found), as_json=False)
 
 
 @profiles.command("list")
@@ -70,7 +73,7 @@ def list_all(*, as_json: JsonOption = False) -> None:
     """列出随程序提供的设备档案。"""
     from collector.profile import list_profiles, load_profile
 
-    with refusing():
+    with refusing(as_json=as_json):
         rows = tuple(
             {"name": name, "vendor": found.vendor, "products": found.products}
             for name in list_profiles()
@@ -89,7 +92,7 @@ def check(
     """检查设备档案。"""
     from collector.profile import check_profiles
 
-    with refusing():
+    with refusing(as_json=as_json):
         problems = tuple(check_profiles(files or ()))
         exit_code = Exit.FOUND if problems else Exit.DONE
         summary = f"发现 {len(problems)} 个问题" if problems else "全部正确"
@@ -116,7 +119,7 @@ def check_mapping(
     from api.service import system_clock
     from collector.payloads import parse_mapping, read_message
 
-    with refusing():
+    with refusing(as_json=as_json):
         found = parse_mapping(file.read_text(encoding="utf-8"), file.name)
         reading = read_message(found, message.read_bytes(), {device: device or "设备"}, system_clock())
         rows = tuple(

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -59,18 +59,24 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """Turn problems, and a database that went away, into clear lines and exit code 2."""
+def refusing(*, as_json: bool = False) -> Iterator[None]:
+    """Turn problems, and a database that went away, into clear lines (or JSON) and exit code 2."""
     from sqlalchemy.exc import OperationalError
 
     try:
         yield
     except ProblemsError as error:
-        print_problems(error.problems)
-        raise typer.Exit(int(Exit.REFUSED)) from error
+        _refuse(error.problems, as_json=as_json)
     except OperationalError as error:
-        print_problems((Problem("数据库", f"没有回应：{error.orig}", "检查数据库服务和磁盘后再试"),))
-        raise typer.Exit(int(Exit.REFUSED)) from error
+        away = Problem("数据库", f"没有回应：{error.orig}", "检查数据库服务和磁盘后再试")
+        _refuse((away,), as_json=as_json)
+
+
+def _refuse(problems: tuple[Problem, ...], *, as_json: bool) -> NoReturn:
+    print_problems(problems)
+    if as_json:
+        typer.echo(json.dumps(Outcome.refused(problems).as_json(), ensure_ascii=False, indent=2))
+    raise typer.Exit(int(Exit.REFUSED))
 
 
 def settings_of(config: Path | None, data: Path | None) -> Settings:
@@ -82,7 +88,7 @@ def run_operation(
     name: str, arguments: Mapping[str, Any], *, data: Path | None, config: Path | None, as_json: bool
 ) -> None:
     """Run an operation in the running service, or here where none runs; print it and end."""
-    with refusing():
+    with refusing(as_json=as_json):
         settings = settings_of(config, data)
         outcome = ask_running_service(settings.data_dir, name, arguments)
         if outcome is None:

@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from distribution.plans.document import Plan
     from distribution.types import Allocation
 
+KIND_LABELS = {
+    "income": "到账",
+    "deduction": "支出",
+    "purse": "去向",
+    "household": "农户",
+    "person": "个人",
+    "village_collective": "村集体",
+    "reserve": "储备金",
+    "division": "上级统筹",
+    "supplier": "供应商",
+}
 app = CommandLine("分配方案：检查、试算、比较、发布。")
 PlanFile = Annotated[Path, typer.Argument(help="方案文件（TOML）", exists=True, dir_okay=False)]
 InputFile = Annotated[Path, typer.Argument(help="输入（JSON）", exists=True, dir_okay=False)]
@@ -31,7 +42,7 @@ def check(plan: PlanFile, *, as_json: JsonOption = False) -> None:
     from distribution.plans.checks import check_plan
     from distribution.plans.document import load_plan, plan_hash
 
-    with refusing():
+    with refusing(as_json=as_json):
         document = load_plan(plan)
         problems = check_plan(document) or run_cases(document)
         state = "不能使用" if problems else f"可以使用，自带算例 {len(document.cases)} 个全部符合"
@@ -49,7 +60,7 @@ def simulate(plan: PlanFile, inputs: InputFile, *, as_json: JsonOption = False) 
     from distribution.plans.document import load_plan
     from distribution.plans.inputs import parse_input
 
-    with refusing():
+    with refusing(as_json=as_json):
         document = load_plan(plan)
         allocation = allocate(document, parse_input(inputs.read_bytes(), inputs.name))
         show(_outcome(document, allocation), as_json=as_json)
@@ -63,7 +74,7 @@ def diff(old: PlanFile, new: PlanFile, inputs: InputFile, *, as_json: JsonOption
     from distribution.plans.document import load_plan
     from distribution.plans.inputs import parse_input
 
-    with refusing():
+    with refusing(as_json=as_json):
         found = compare(load_plan(old), load_plan(new), parse_input(inputs.read_bytes(), inputs.name))
         rows = tuple(
             {
@@ -119,7 +130,7 @@ def _outcome(document: "Plan", allocation: "Allocation") -> Outcome:
     from distribution.money import yuan
 
     columns = {
-        "kind": "类别",
+        "kind_label": "类别",
         "label": "名目",
         "payee": "对象",
         "amount_yuan": "金额（元）",
@@ -131,7 +142,10 @@ def _outcome(document: "Plan", allocation: "Allocation") -> Outcome:
         *_purses(allocation),
         *_lines(document, allocation),
     ]
-    rows = tuple({**row, "amount_yuan": yuan(row["amount_fen"])} for row in parts)
+    rows = tuple(
+        {**row, "kind_label": KIND_LABELS[row["kind"]], "amount_yuan": yuan(row["amount_fen"])}
+        for row in parts
+    )
     total = sum(line.amount_fen for line in allocation.lines)
     summary = (
         f"{document.title}：可分配 {yuan(allocation.distributable_fen)} 元，"
@@ -143,10 +157,13 @@ def _outcome(document: "Plan", allocation: "Allocation") -> Outcome:
 
 
 def _income(allocation: "Allocation") -> list[dict[str, Any]]:
+    from distribution.bookings import COMPONENT_NAMES
+
     return [
         {
             "kind": "income",
-            "label": str(part.component),
+            "label": COMPONENT_NAMES[part.component],
+            "component": str(part.component),
             "payee": "",
             "amount_fen": part.amount_fen,
             "explanation": f"{part.received_on} 到账 {part.source}",

@@ -4,6 +4,7 @@ Owns the order: schema, people and history, then devices, then the service on to
 would run it.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network
@@ -61,6 +62,8 @@ def run_demo(settings: Settings, clock: Clock, *, size: CountySize = FULL, seed_
     Raises ProblemsError where the directory holds something else or cannot be used.
     """
     configure_logs("WARNING")
+    # The embedded broker's tasks complain of every client that leaves abruptly.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     spare_loaded_code()
     settings = settings.model_copy(
         update={"watermark": WATERMARK, "site_name": SITE_NAME, "modbus_networks": LOOPBACK}
@@ -79,3 +82,4 @@ def run_demo(settings: Settings, clock: Clock, *, size: CountySize = FULL, seed_
         if not seed_only:
             with live_county(services.database, settings.data_dir, clock) as live:
                 run_roles(services, settings.model_copy(update={"mqtt_url": live.mqtt_url}))
+                CONSOLE.print("正在停止演示 ...")
