@@ -1,7 +1,7 @@
 """Logs: structured lines on standard error, without personal data.
 
-Owns the form of a log line and the filter that keeps identity, card and telephone numbers and secrets out
-of it. Who did what is the audit trail's (`registry.audit`), not the log's.
+Owns the form of a log line; `store.redaction` keeps identity, card and telephone numbers out of it, and the
+names of secrets are known here. Who did what is the audit trail's (`registry.audit`), not the log's.
 """
 
 import logging
@@ -12,13 +12,9 @@ from typing import Any
 
 import structlog
 
-_IDENTITY = r"[1-9]\d{16}[\dXx]"
-_CARD = r"\d{16,19}"
-_PHONE = r"1[3-9]\d{9}"
-_PERSONAL = re.compile(rf"(?<![0-9A-Za-z])(?:{_IDENTITY}|{_CARD}|{_PHONE})(?![0-9A-Za-z])")
-_URL_PASSWORD = re.compile(r"(\w+://[^:/\s@]*):[^@/\s]+@")
+from store.redaction import HIDDEN, redact
+
 _SECRET_KEYS = re.compile(r"password|token|secret|authorization|cookie", re.IGNORECASE)
-HIDDEN = "***"
 # Libraries that tell at a lower level what we tell ourselves, in our words and where a person looks.
 _QUIET = {
     "apscheduler": logging.ERROR,
@@ -29,11 +25,6 @@ _QUIET = {
     "httpx": logging.WARNING,
     "uvicorn.access": logging.WARNING,
 }
-
-
-def redact(text: str) -> str:
-    """Return a text in which identity, card and telephone numbers and passwords in addresses are hidden."""
-    return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", _PERSONAL.sub(HIDDEN, text))
 
 
 def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -11,7 +11,7 @@ from distribution.approval.states import BOOKED, ENDED, GATE_PERMISSIONS, RunSta
 from registry.actors import Actor, Permission
 
 _VOTE_WORDS = {
-    "village": ("录入村民代表会议的表决", "同意分配"),
+    "village": ("录入村民代表会议的表决", "同意"),
     "township": ("乡镇审核", "审核通过"),
     "county": ("县级审批", "批准"),
 }
@@ -41,11 +41,17 @@ class Action:
     claimant: bool = False
 
 
-def offered(actor: Actor, run: Run, gate: str | None, *, is_maker: bool) -> tuple[Action, ...]:
-    """Return what an actor is offered for a run that waits at `gate` (`submit` before the first)."""
+def offered(
+    actor: Actor, run: Run, gate: str | None, *, household_fen: int, is_maker: bool
+) -> tuple[Action, ...]:
+    """Return what an actor is offered for a run that waits at `gate` (`submit` before the first).
+
+    `household_fen` is the part of the run that goes to households [fen]; the buttons tell it apart from the
+    whole.
+    """
     if run.state in ENDED or run.state in BOOKED:
         return ()
-    what = f"{run.household_count} 户 共 {money(run.amount_fen)} 元"
+    what = f"本版：共 {money(run.amount_fen)} 元，其中到户 {run.household_count} 户 {money(household_fen)} 元"
     if gate == "submit" and (actor.may(Permission.VOTE_VILLAGE) or actor.may(Permission.COMPUTE_RUN)):
         return (_submit(run, what),)
     if gate == "notice":
@@ -60,7 +66,7 @@ def _submit(run: Run, what: str) -> Action:
         f"/runs/{run.id}/submit",
         "核对并提交",
         "逐项核对收益账，无误后提交村民代表会议。提交人不能再参加后面的表决和审批。",
-        (Button("submit", f"提交 {what}", "primary"),),
+        (Button("submit", f"提交{what}", "primary"),),
     )
 
 
@@ -72,7 +78,7 @@ def _vote(run: Run, gate: str, what: str) -> Action:
         title,
         hint,
         (
-            Button("approve", f"{verb} {what}", "primary"),
+            Button("approve", f"{verb}{what}", "primary"),
             Button("return", "退回重算"),
             Button("reject", "否决", "danger"),
         ),

@@ -67,6 +67,7 @@ Hash = Annotated[str, Form(pattern="^[0-9a-f]{64}$")]
 _DECISIONS = {"approve": "同意", "return": "退回重算", "reject": "否决"}
 _IMAGES = {"image/png", "image/jpeg", "application/pdf"}
 _PHOTO_BYTES = 10 << 20
+_HOUSEHOLD_KINDS = frozenset({PayeeKind.HOUSEHOLD, PayeeKind.PERSON})
 _CONFLICT = 409
 
 
@@ -125,7 +126,13 @@ def _page(
     events, votes = events_of(session, actor, found.id), votes_of(session, actor, found.id)
     makers = {found.made_by, *(one.by for one in events if one.state is RunState.VILLAGE_SUBMITTED)}
     voted = {one.voter_id for one in votes}
-    actions = () if actor.user_id in voted else offered(actor, found, gate, is_maker=actor.user_id in makers)
+    is_maker = actor.user_id in makers
+    to_households = _household_fen(allocation.lines)
+    actions = (
+        ()
+        if actor.user_id in voted
+        else offered(actor, found, gate, household_fen=to_households, is_maker=is_maker)
+    )
     village = division_name(session, found.book)
     view = RunView(
         run=found,
@@ -137,7 +144,7 @@ def _page(
         removed=None if before is None else len(before[1] - people),
         warnings=allocation.warnings,
         actions=actions,
-        no_action=_no_action(actor, found, is_maker=actor.user_id in makers),
+        no_action=_no_action(actor, found, is_maker=is_maker),
         timeline=_timeline(events, votes),
         objections=objections(session, actor, found.id),
         may_judge=actor.may(Permission.DECIDE_OBJECTION),
@@ -151,11 +158,11 @@ def _page(
 
 
 def _paid(lines: Sequence[AllocationLine]) -> set[str]:
-    return {
-        line.payee_id
-        for line in lines
-        if line.payee_kind in {PayeeKind.HOUSEHOLD, PayeeKind.PERSON} and line.amount_fen
-    }
+    return {line.payee_id for line in lines if line.payee_kind in _HOUSEHOLD_KINDS and line.amount_fen}
+
+
+def _household_fen(lines: Sequence[AllocationLine]) -> int:
+    return sum(line.amount_fen for line in lines if line.payee_kind in _HOUSEHOLD_KINDS)
 
 
 def _households_before(session: Session, actor: Actor, found: Run) -> tuple[int, set[str]] | None:

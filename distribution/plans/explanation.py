@@ -5,7 +5,7 @@ Owns the wording only. The figures are those that the allocation worked with.
 
 from fractions import Fraction
 
-from distribution.money import yuan
+from distribution.money import round_fen, yuan
 from distribution.types import AllocationLine, Step
 
 _SHOWN_DIGITS = 4
@@ -39,7 +39,16 @@ def _equation(step: Step) -> str:
 def _result(step: Step) -> str:
     if step.exact == step.amount_fen:
         return f"{yuan(step.amount_fen)} 元"
-    return f"{exact_yuan(step.exact)} 元，取 {yuan(step.amount_fen)} 元（尾差）"
+    return f"{exact_yuan(step.exact)} 元，取 {yuan(step.amount_fen)} 元{_odd_fen(step)}"
+
+
+def _odd_fen(step: Step) -> str:
+    """Return who got the odd fen where the largest remainder gave another fen than plain rounding would."""
+    moved = step.amount_fen - round_fen(step.exact)
+    if not moved:
+        return ""
+    who = "户" if "户" in step.formula else "项"
+    return f"（尾差 {abs(moved)} 分按最大余额法归{'此' if moved > 0 else '他'}{who}）"
 
 
 def exact_yuan(exact_fen: Fraction) -> str:

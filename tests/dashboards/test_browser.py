@@ -154,7 +154,7 @@ def test_everything_works_without_scripts(county, chromium, address):
         page.goto(f"{address}/")
         page.get_by_role("link", name="查看和办理").click()
         assert page.url.endswith(run.id)
-        page.get_by_role("button", name="同意分配").click()
+        page.get_by_role("button", name="同意本版").click()
         assert page.get_by_text("已记录").is_visible()
         page.get_by_role("button", name="长辈版").click()
         assert page.locator("html.large").count() == 1

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+from dashboards.filters import money
 from distribution.approval.runs import run as find_run
 from distribution.approval.states import RunState
 from distribution.statement import village_statement
@@ -46,7 +47,12 @@ def test_a_month_goes_from_the_vote_to_the_ledger(county, browse):
     village, township, office = browse("village"), browse("township"), browse("county")
 
     page = village.get(f"/runs/{run.id}").text
-    assert f"同意分配 {run.household_count} 户" in page
+    with county.database.reading() as session:
+        lines = village_statement(session, SYSTEM, run.book, OPEN).lines
+    to_households = sum(line.amount_fen for line in lines if line.household_id)
+    assert 0 < to_households < run.amount_fen
+    whole, part = money(run.amount_fen), money(to_households)
+    assert f"同意本版：共 {whole} 元，其中到户 {run.household_count} 户 {part} 元" in page
     assert decide(village, run, "vote", decision="approve").status_code == 303
     assert state_of(county, run.id) is RunState.VILLAGE_AGREED
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from distribution.plans.allocation import allocate
 from distribution.plans.document import load_plan
 from distribution.plans.explanation import exact_yuan, render_explanation, render_line, render_short
-from distribution.types import Component, CostItem, HouseholdInput, IncomePart, PlanInput
+from distribution.types import Component, CostItem, HouseholdInput, IncomePart, PlanInput, Step
 from store.canonical import canonical_json
 
 PLAN = load_plan(
@@ -83,11 +83,31 @@ def test_a_line_is_explained_from_the_receipt_to_the_fen():
     )
 
 
-def test_a_rounded_line_shows_its_exact_share_and_the_odd_fen():
+def last_step(exact, amount_fen, formula="农户分红 6,282.00 元 ÷ 7 户"):
+    return Step("农户分红", formula, (), exact, amount_fen)
+
+
+def test_a_rounded_line_shows_its_exact_share():
     step = first_line(7).explanation[-1]
     assert step.exact == Fraction(628_200, 7)
     assert "= 897.4285… 元，取 897.4" in render_explanation(step)
-    assert "（尾差）" in render_explanation(step)
+
+
+def test_the_odd_fen_is_named_only_where_it_differs_from_plain_rounding():
+    plain = render_explanation(last_step(Fraction(628_200, 7), 89_743))
+    assert plain.endswith("= 897.4285… 元，取 897.43 元")
+    given = render_explanation(last_step(Fraction(100, 3), 34))
+    assert given.endswith("取 0.34 元（尾差 1 分按最大余额法归此户）")
+    left = render_explanation(last_step(Fraction(200, 3), 66))
+    assert left.endswith("取 0.66 元（尾差 1 分按最大余额法归他户）")
+    part = render_explanation(last_step(Fraction(100, 3), 34, "可分配 1.00 元 × 1 ÷ 3"))
+    assert part.endswith("（尾差 1 分按最大余额法归此项）")
+
+
+def test_seven_equal_shares_name_each_odd_fen():
+    lines = [one for one in allocate(PLAN, month(7)).lines if one.payee_id.startswith("h")]
+    for line in lines:
+        assert ("尾差" in render_line(line)) == (line.amount_fen != 89_743)
 
 
 def test_the_inputs_of_a_step_name_their_records():
