@@ -148,7 +148,7 @@ class HouseholdLine:
 
 @dataclass(frozen=True, slots=True)
 class HouseholdStatement:
-    """A household's sheet for a month or a year: its lines, their sum, and what of it is paid [fen]."""
+    """A household's sheet of a span [fen]: total = paid + owed = booked lines; pending ones stay apart."""
 
     household: Household
     village_name: str
@@ -159,6 +159,12 @@ class HouseholdStatement:
     total_uppercase: str
     paid_fen: int
     owed_fen: int
+    pending_fen: int
+
+    @property
+    def booked(self) -> tuple[HouseholdLine, ...]:
+        """The lines that the ledger holds."""
+        return tuple(line for line in self.lines if line.is_booked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,8 +423,7 @@ def household_statement(
     for one in runs(session, actor, book=person.village_code):
         if one.id in found and span.contains(Period.parse(one.period).start):
             lines += _household_lines(session, actor, (one, found[one.id]), paid.get(one.id))
-    total = sum(line.amount_fen for line in lines)
-    booked = sum(line.amount_fen for line in lines if line.is_booked)
+    total = sum(line.amount_fen for line in lines if line.is_booked)
     settled = sum(
         one.amount_fen
         for one in paid.values()
@@ -433,7 +438,8 @@ def household_statement(
         total_fen=total,
         total_uppercase=uppercase(total),
         paid_fen=settled,
-        owed_fen=booked - settled,
+        owed_fen=total - settled,
+        pending_fen=sum(line.amount_fen for line in lines if not line.is_booked),
     )
 
 

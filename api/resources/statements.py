@@ -79,7 +79,7 @@ class HouseholdLineOut(FromRecord):
 
 
 class HouseholdStatementOut(FromRecord):
-    """A household's sheet for a month or a year [fen]."""
+    """A household's sheet for a month or a year [fen]: paid + owed = total, the sum of the booked lines."""
 
     village_name: str
     period: str
@@ -88,6 +88,7 @@ class HouseholdStatementOut(FromRecord):
     total_uppercase: str
     paid_fen: int
     owed_fen: int
+    pending_fen: int = Field(description="sum of the lines that are not booked yet; not in the total")
 
 
 @router.get("/villages/{village_code}/{month}")

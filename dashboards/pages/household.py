@@ -44,6 +44,16 @@ class HouseholdView:
     lines: tuple[SheetLine, ...]
     failed_fen: int
 
+    @property
+    def booked(self) -> tuple[SheetLine, ...]:
+        """The lines that make up the sum."""
+        return tuple(one for one in self.lines if one.shown.is_booked)
+
+    @property
+    def pending(self) -> tuple[SheetLine, ...]:
+        """The lines that are still under way."""
+        return tuple(one for one in self.lines if not one.shown.is_booked)
+
 
 @router.get("/households/{household_id}")
 def show_household(

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 from distribution.approval.notices import Notice, NoticeList
+from distribution.exports.sheets import household_notes
 from distribution.money import uppercase, yuan
 from distribution.statement import HouseholdStatement, VillageStatement
 from documents.pdf import render_pdf
@@ -137,12 +138,12 @@ def household_pdf(statement: HouseholdStatement, head: Letterhead) -> bytes:
     """Return a household's sheet on A4 with the arithmetic of every amount."""
     rows = [
         [line.period, line.item, "；".join(line.steps), yuan(line.amount_fen), line.payout_state]
-        for line in statement.lines
+        for line in statement.booked
     ]
     columns = (("月份", 0), ("项目", 0), ("怎样算出", 2), ("金额（元）", 1), ("发放", 0))
     data = _statement_data(columns, rows, head) | {
         "title": f"{statement.village_name} {statement.household.name}户 {statement.period_label}光伏收益",
-        "notes": [f"已发放 {yuan(statement.paid_fen)} 元，待发放 {yuan(statement.owed_fen)} 元"],
+        "notes": list(household_notes(statement)),
         "sums": [],
         "footer": statement.village_name,
         "total": yuan(statement.total_fen),

@@ -100,18 +100,27 @@ def statement_csv(statement: VillageStatement) -> bytes:
     return write_csv(lines_sheet(statement))
 
 
+def household_notes(statement: HouseholdStatement) -> tuple[str, ...]:
+    """Return what stands below a household's sum: what of it is paid, and what is still under way."""
+    paid = f"已发放 {yuan(statement.paid_fen)} 元，待发放 {yuan(statement.owed_fen)} 元"
+    waiting = len(statement.lines) - len(statement.booked)
+    if not waiting:
+        return (paid,)
+    return (paid, f"另有办理中 {waiting} 笔 {yuan(statement.pending_fen)} 元，入账后计入合计")
+
+
 def household_xlsx(statement: HouseholdStatement, watermark: str = "") -> bytes:
     """Return a household's sheet as a workbook."""
     rows = [
         (line.period, line.item, "；".join(line.steps), line.amount_fen, line.payout_state)
-        for line in statement.lines
+        for line in statement.booked
     ]
     sheet = SheetContent(
         "到户明细",
         f"{statement.village_name} {statement.household.name}户 {statement.period_label}光伏收益",
         _HOUSEHOLD,
         rows,
-        notes=(f"已发放 {yuan(statement.paid_fen)} 元，待发放 {yuan(statement.owed_fen)} 元",),
+        notes=household_notes(statement),
         total=("合计", "", statement.total_uppercase, statement.total_fen, ""),
         landscape=True,
     )

@@ -210,3 +210,26 @@ def test_a_hostile_name_is_shown_as_text(county, browse):
         text = browse("county").get(path).text
         assert "<script>alert" not in text
         assert "&lt;script&gt;alert" in text
+
+
+def fen_of(text: str) -> int:
+    return int(text.replace(",", "").replace(".", ""))
+
+
+def test_a_household_sheet_adds_up_and_lists_what_is_under_way_apart(county, browse):
+    seen = False
+    for one in county.households:
+        text = browse("county").get(f"/households/{one.id}").text
+        head, _, under_way = text.partition("办理中（还没有入账，不在合计里）")
+        if "合计（大写）" not in head:
+            continue
+        total = fen_of(re.search(r'class="grand">.*?([\d,]+\.\d\d)<', head, re.DOTALL)[1])
+        paid, owed = re.search(r"其中已发放 ([\d,.]+) 元，已记账待发放 ([\d,.]+) 元", head).groups()
+        amounts = re.findall(r'lead-number">.*?([\d,]+\.\d\d)<', head, re.DOTALL)
+        assert total == fen_of(paid) + fen_of(owed) == sum(map(fen_of, amounts))
+        if under_way:
+            seen = True
+            waiting = re.findall(r'lead-number">.*?([\d,]+\.\d\d)<', under_way, re.DOTALL)
+            count, pending = re.search(r"办理中 (\d+) 笔，共 ([\d,.]+) 元", under_way).groups()
+            assert (int(count), fen_of(pending)) == (len(waiting), sum(map(fen_of, waiting)))
+    assert seen

@@ -73,6 +73,19 @@ def test_a_household_sheet_adds_up_and_explains_each_amount(booked):
     assert all(line.steps for line in own.lines)
 
 
+def test_a_household_sheet_counts_only_what_is_booked(county):
+    county.october()
+    county.cost()
+    county.close()
+    with county.database.reading() as session:
+        own = household_statement(session, SYSTEM, "h_201_1", "2026")
+    assert own.lines
+    assert own.booked == ()
+    assert own.pending_fen == sum(line.amount_fen for line in own.lines) > 0
+    assert own.total_fen == own.paid_fen + own.owed_fen == 0
+    assert own.total_uppercase == "人民币零元整"
+
+
 def test_a_stations_money_says_what_is_owed_and_what_came(booked):
     with booked.database.reading() as session:
         (month,) = station_money(session, SYSTEM, "s2")
