@@ -176,7 +176,7 @@ def test_lock_files_name_no_address() -> None:
         assert '"resolved"' not in text
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
 def test_links_of_the_first_pages_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     targets = {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)}
