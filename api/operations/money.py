@@ -10,6 +10,7 @@ from dashboards.web import Services
 from distribution.closing import close_month
 from distribution.money import yuan
 from distribution.settlement.columns import load_layout
+from distribution.settlement.import_events import import_event, refusal_event
 from distribution.settlement.imports import ImportResult, import_statement
 from distribution.settlement.receipts import import_receipts
 from distribution.settlement.statements import read_statement
@@ -17,7 +18,7 @@ from distribution.verification import verify as verify_money
 from documents.refusal import FileRefusedError
 from registry import audit
 from registry.actors import SYSTEM
-from store.events import Event, EventKind, Severity, record
+from store.events import record
 from store.periods import PeriodKind
 from store.problem import Problem, ProblemsError
 
@@ -70,7 +71,7 @@ def statement(services: Services, *, file: str, layout: str = "standard", dry_ru
         with services.database.transaction() as session:
             return import_statement(session, SYSTEM, read, services.clock(), dry_run=dry_run)
 
-    return _imported(services, Path(file), "电费结算单", run)
+    return _imported(services, Path(file), "电费结算单", run, dry_run=dry_run)
 
 
 def receipts(services: Services, *, file: str, layout: str = "receipts", dry_run: bool = False) -> Outcome:
@@ -81,19 +82,25 @@ def receipts(services: Services, *, file: str, layout: str = "receipts", dry_run
         with services.database.transaction() as session:
             return import_receipts(session, SYSTEM, source, services.clock(), dry_run=dry_run)
 
-    return _imported(services, Path(file), "到账清单", run)
+    return _imported(services, Path(file), "到账清单", run, dry_run=dry_run)
 
 
-def _imported(services: Services, path: Path, what: str, run: Callable[[Path], ImportResult]) -> Outcome:
+def _imported(
+    services: Services, path: Path, what: str, run: Callable[[Path], ImportResult], *, dry_run: bool
+) -> Outcome:
     try:
         result = run(path)
     except FileRefusedError as error:
-        raise ProblemsError([Problem(error.where, error.what, error.how_to_fix)]) from error
+        refused = Problem(error.where, error.what, error.how_to_fix)
+        if not dry_run:
+            with services.database.transaction() as session:
+                record(session, refusal_event(SYSTEM, what, path.name, [refused], services.clock()))
+        raise ProblemsError([refused]) from error
     except OSError as error:
         raise ProblemsError([Problem(str(path), f"读不了：{error.strerror}", "检查路径和权限")]) from error
     if not result.dry_run:
         with services.database.transaction() as session:
-            record(session, _event(services, what, result))
+            record(session, import_event(SYSTEM, what, result, services.clock()))
     counts: dict[str, Any] = {
         "added": len(result.added),
         "revised": len(result.revised),
@@ -113,18 +120,3 @@ def _imported(services: Services, path: Path, what: str, run: Callable[[Path], I
     shown = (*result.problems, *result.warnings)[:PROBLEMS_SHOWN]
     exit_code = Exit.FOUND if result.problems else Exit.DONE
     return Outcome(f"{words}{what} {result.file_name}", columns, (counts,), shown, exit_code)
-
-
-def _event(services: Services, what: str, result: ImportResult) -> Event:
-    return Event(
-        at=services.clock(),
-        kind=EventKind.IMPORT,
-        severity=Severity.WARNING if result.problems else Severity.INFO,
-        subject_kind="file",
-        subject_id=result.file_name,
-        message=(
-            f"导入{what} {result.file_name}：新增 {len(result.added)}，修订 {len(result.revised)}，"
-            f"不变 {len(result.unchanged)}，错误 {len(result.problems)}"
-        ),
-        detail={"sha256": result.sha256},
-    )

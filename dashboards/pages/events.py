@@ -4,6 +4,7 @@ Owns the list page. Events of a village are seen by whoever covers it; events of
 county and above it.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -14,8 +15,10 @@ from sqlalchemy.orm import Session
 
 from dashboards.web import reading, render, requires
 from registry.actors import Actor, Permission, Role
-from registry.stations import devices, stations
+from registry.divisions import villages
+from registry.stations import Device, devices, stations
 from store.events import EVENT_LABELS, SEVERITY_LABELS, Event, EventFilter, EventKind, Severity, recent
+from store.redaction import redact
 
 router = APIRouter(include_in_schema=False)
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_STATIONS))]
@@ -32,7 +35,12 @@ _SUBJECTS = {
     "service": "服务",
     "broker": "消息服务",
     "village": "村",
+    "connection": "连接",
+    "dtu": "拨入设备",
+    "collector": "采集",
+    "ledger": "账目",
 }
+_PARTS = {("collector", "spool"): "采集队列", ("collector", "store"): "时序库"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,15 @@ class EventRow:
     subject: str
     href: str
     message: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where subjects are: name and address by id, and the devices that speak on topics or at addresses."""
+
+    named: Mapping[str, tuple[str, str]]
+    devices: Sequence[Device]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +100,56 @@ def show_events(request: Request, actor: Reader, session: Reading, kind: str = "
     tabs = [Tab("全部", "/events", chosen is None)]
     tabs += [Tab(EVENT_LABELS[one], f"/events?kind={one}", one is chosen) for one in EventKind]
     found = visible_events(session, actor, _LIMIT, (chosen,) if chosen else ())
-    names = _names(session, actor)
-    rows = tuple(_row(event, names) for event in found)
+    places = _places(session, actor)
+    rows = tuple(_row(event, places) for event in found)
     return render(request, "events.html", "运行事件", view=EventsView(tuple(tabs), rows))
 
 
-def _names(session: Session, actor: Actor) -> dict[str, tuple[str, str]]:
-    """Return name and address by the id of a station or device."""
+def _places(session: Session, actor: Actor) -> Places:
+    """Return where the stations, devices and villages of an actor's area are."""
     named = {station.id: (station.name, f"/stations/{station.id}") for station in stations(session, actor)}
-    for device in devices(session, actor):
+    known = tuple(devices(session, actor))
+    for device in known:
         station, href = named.get(device.station_id, ("", ""))
         named[device.id] = (f"{station} {device.name}".strip(), href)
-    return named
+    named |= {one.code: (one.name, "") for one in villages(session, actor)}
+    return Places(named, known)
 
 
-def _row(event: Event, names: dict[str, tuple[str, str]]) -> EventRow:
+def _subject(event: Event, places: Places) -> tuple[str, str]:
+    """Return what an event is about in words, and the address of its station where there is one."""
+    if event.subject_id in places.named:
+        return places.named[event.subject_id]
+    part = _PARTS.get((event.subject_kind, event.subject_id))
+    words = part or f"{_SUBJECTS.get(event.subject_kind, '其他')} {redact(event.subject_id)}".strip()
+    speakers = {one.station_id for one in places.devices if _speaks(one, event)}
+    if len(speakers) != 1:
+        return words, ""
+    station, href = places.named.get(speakers.pop(), ("", ""))
+    return (f"{words}（{station}）", href) if station else (words, "")
+
+
+def _speaks(device: Device, event: Event) -> bool:
+    """Tell whether an event's topic or connection is a device's."""
+    if event.subject_kind == "topic":
+        return bool(device.topic) and _matches(device.topic, event.subject_id)
+    return event.subject_kind == "connection" and event.subject_id == f"{device.host}:{device.port}"
+
+
+def _matches(pattern: str, topic: str) -> bool:
+    """Tell whether a topic passes an MQTT filter: `+` is one level, `#` the rest."""
+    levels, parts = pattern.split("/"), topic.split("/")
+    if levels[-1] == "#":
+        levels, parts = levels[:-1], parts[: len(levels) - 1]
+    return len(levels) == len(parts) and all(
+        level in {"+", part} for level, part in zip(levels, parts, strict=True)
+    )
+
+
+def _row(event: Event, places: Places) -> EventRow:
     tone, shape = _LOOKS[event.severity]
-    subject, href = names.get(event.subject_id, (_SUBJECTS.get(event.subject_kind, "其他"), ""))
+    subject, href = _subject(event, places)
+    listed = event.detail.get("problems")
     return EventRow(
         event.at,
         tone,
@@ -108,5 +158,6 @@ def _row(event: Event, names: dict[str, tuple[str, str]]) -> EventRow:
         EVENT_LABELS[event.kind],
         subject,
         href,
-        event.message,
+        redact(event.message),
+        tuple(redact(listed).splitlines()) if isinstance(listed, str) else (),
     )

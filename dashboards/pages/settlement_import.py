@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from dashboards.month_work import chosen_month
 from dashboards.web import Crumb, check_form, redirect, render, requires, services_of
 from distribution.settlement.columns import load_layout
+from distribution.settlement.import_events import import_event, nothing_usable_event, refusal_event
 from distribution.settlement.imports import ImportResult, import_statement
 from distribution.settlement.statements import StatementFile, read_statement
 from documents.attachments import read_attachment, store_attachment
@@ -21,12 +22,14 @@ from documents.limits import MIB
 from documents.refusal import FileRefusedError
 from registry.actors import Actor, Permission
 from registry.stations import stations
+from store.events import record
 from store.problem import Problem
 
 router = APIRouter(include_in_schema=False)
 Importer = Annotated[Actor, Depends(requires(Permission.IMPORT_SETTLEMENT))]
 ATTACHMENTS = "attachments"
 _LAYOUT = "standard"
+_WHAT = "电费结算单"
 _PREVIEW_ROWS = 20
 _LIMIT_BYTES = 10 * MIB
 
@@ -53,6 +56,7 @@ class ImportView:
     result: ImportResult | None = None
     preview: tuple[PreviewRow, ...] = ()
     row_count: int = 0
+    left_out: tuple[PreviewRow, ...] = ()
     attachment: str = ""
 
     @property
@@ -89,15 +93,40 @@ def check_file(request: Request, actor: Importer, file: UploadFile) -> HTMLRespo
             read_attachment(services.data_dir / ATTACHMENTS, kept), name, load_layout(_LAYOUT)
         )
     except FileRefusedError as error:
-        return _page(request, ImportView(month, (Problem(error.where, error.what, error.how_to_fix),)))
+        return _refused(request, actor, name, error)
     with services.database.reading() as session:
         result = import_statement(session, actor, statement, services.clock(), dry_run=True)
-        preview = _preview(session, actor, statement)
-    view = ImportView(month, result.problems, result.warnings, result, preview, len(statement.rows), kept)
+        entering = _rows(session, actor, statement, result.entering)
+        left_out = _rows(session, actor, statement, result.left_out)
+    if result.problems and not (result.entering or result.unchanged):
+        with services.database.transaction() as session:
+            record(session, nothing_usable_event(actor, _WHAT, result, services.clock()))
+    view = ImportView(
+        month,
+        result.problems,
+        result.warnings,
+        result,
+        entering[:_PREVIEW_ROWS],
+        len(entering),
+        left_out[:_PREVIEW_ROWS],
+        kept,
+    )
     return _page(request, view)
 
 
-def _preview(session: Session, actor: Actor, statement: StatementFile) -> tuple[PreviewRow, ...]:
+def _refused(request: Request, actor: Actor, name: str, error: FileRefusedError) -> HTMLResponse:
+    """Show why a file was refused, and leave an event of it."""
+    services = services_of(request)
+    problem = Problem(error.where, error.what, error.how_to_fix)
+    with services.database.transaction() as session:
+        record(session, refusal_event(actor, _WHAT, name, [problem], services.clock()))
+    return _page(request, ImportView(chosen_month("", services.clock()), (problem,)))
+
+
+def _rows(
+    session: Session, actor: Actor, statement: StatementFile, wanted: frozenset[tuple[str, str]]
+) -> tuple[PreviewRow, ...]:
+    """Return the readable rows of the wanted accounts and months."""
     names = {one.account_number: one.name for one in stations(session, actor)}
     return tuple(
         PreviewRow(
@@ -108,7 +137,8 @@ def _preview(session: Session, actor: Actor, statement: StatementFile) -> tuple[
             row.line.electricity_fen,
             row.line.subsidy_fen + row.line.local_subsidy_fen,
         )
-        for row in statement.rows[:_PREVIEW_ROWS]
+        for row in statement.rows
+        if (row.line.account_number, row.month) in wanted
     )
 
 
@@ -125,11 +155,9 @@ def commit_file(
         content = read_attachment(services.data_dir / ATTACHMENTS, attachment)
         statement = read_statement(content, file_name, load_layout(_LAYOUT))
     except FileRefusedError as error:
-        view = ImportView(
-            chosen_month("", services.clock()), (Problem(error.where, error.what, error.how_to_fix),)
-        )
-        return _page(request, view)
+        return _refused(request, actor, file_name, error)
     with services.database.transaction() as session:
-        import_statement(session, actor, statement, services.clock())
+        result = import_statement(session, actor, statement, services.clock())
+        record(session, import_event(actor, _WHAT, result, services.clock()))
     months = sorted({row.month for row in statement.rows})
     return redirect("/settlements", month=months[-1] if months else "", done="1")

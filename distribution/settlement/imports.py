@@ -6,8 +6,8 @@ bad row is left out whole and reported; the others go in.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 
@@ -44,7 +44,9 @@ class ImportResult:
     """What an import did, or would do in a dry run.
 
     `added`, `revised` and `unchanged` name settlements (or receipts) by id; `problems` kept rows out;
-    `warnings` did not.
+    `warnings` did not. `accounts` names the account number by the place of a problem, as far as it is known.
+    `entering` and `left_out` are the account and month of the station months that go in, and of those with
+    a bad row, which stay out whole.
     """
 
     file_name: str
@@ -55,6 +57,9 @@ class ImportResult:
     unchanged: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    entering: frozenset[tuple[str, str]] = frozenset()
+    left_out: frozenset[tuple[str, str]] = frozenset()
 
 
 def import_statement(
@@ -70,6 +75,8 @@ def import_statement(
         batch.take(station, month, rows, dry_run=dry_run)
     if not dry_run:
         remember_file(session, actor, _file_facts(statement), now)
+    problems = (*statement.problems, *batch.problems)
+    accounts = {one.where: statement.accounts.get(one.where, "") for one in problems}
     return ImportResult(
         statement.name,
         statement.sha256,
@@ -77,8 +84,11 @@ def import_statement(
         tuple(batch.added),
         tuple(batch.revised),
         tuple(batch.unchanged),
-        (*statement.problems, *batch.problems),
+        problems,
         tuple(batch.warnings),
+        {where: account for where, account in accounts.items() if account},
+        frozenset(batch.entering),
+        frozenset(batch.left_out),
     )
 
 
@@ -141,6 +151,8 @@ class _Batch:
         self.unchanged: list[str] = []
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.entering: set[tuple[str, str]] = set()
+        self.left_out: set[tuple[str, str]] = set()
 
     def groups(self) -> Iterable[tuple[Station, str, list[StatementRow]]]:
         """Yield the usable rows by station and month; unknown accounts become problems."""
@@ -151,7 +163,9 @@ class _Batch:
             station = self._stations.get(account)
             if station is None:
                 self.problems += [unknown_account(one.places["account_number"], account) for one in rows]
-            elif (account, month) not in self._statement.refused_accounts:
+            elif (account, month) in self._statement.refused_accounts:
+                self.left_out.add((account, month))
+            else:
                 yield station, month, rows
 
     def take(self, station: Station, month: str, rows: list[StatementRow], *, dry_run: bool) -> None:
@@ -174,7 +188,9 @@ class _Batch:
         wrong += self._received_more(station, month, rows[0], totals)
         if wrong:
             self.problems += wrong
+            self.left_out.add((rows[0].line.account_number, month))
             return
+        self.entering.add((rows[0].line.account_number, month))
         (self.added if present is None else self.revised).append(settlement_id)
         if not dry_run:
             self._write((settlement_id, revision, digest), station, rows, parts)
@@ -299,7 +315,7 @@ def _duplicates(rows: list[StatementRow]) -> list[Problem]:
 
 
 def _line_values(settlement_id: str, number: int, row: StatementRow) -> dict[str, object]:
-    values: dict[str, object] = {field.name: getattr(row.line, field.name) for field in fields(row.line)}
+    values: dict[str, object] = {one.name: getattr(row.line, one.name) for one in fields(row.line)}
     for name in ("previous_reading", "current_reading", "electricity_price", "subsidy_price"):
         values[name] = f"{values[name]:f}"
     place = row.places["exported_energy"]

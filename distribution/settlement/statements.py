@@ -5,7 +5,8 @@ file; it knows no station and no database.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -33,13 +34,18 @@ class StatementRow:
 
 @dataclass(frozen=True, slots=True)
 class StatementFile:
-    """What a file holds: usable rows, the problems of the others, and the file's hash."""
+    """What a file holds: usable rows, the problems of the others, and the file's hash.
+
+    `refused_accounts` are the account and month of every bad row; `accounts` names the account number of a
+    row by each place that a problem can have.
+    """
 
     name: str
     sha256: str
     rows: tuple[StatementRow, ...]
     problems: tuple[Problem, ...]
     refused_accounts: frozenset[tuple[str, str]]
+    accounts: Mapping[str, str] = field(default_factory=dict)
 
 
 def sha256_of(source: Path | bytes) -> str:
@@ -55,6 +61,7 @@ def read_statement(source: Path | bytes, file_name: str, layout: Layout) -> Stat
     rows: list[StatementRow] = []
     problems: list[Problem] = []
     refused: set[tuple[str, str]] = set()
+    accounts: dict[str, str] = {}
     found = False
     for sheet in read_sheets(source, file_name):
         heading = find_heading(sheet, layout, REQUIRED)
@@ -62,14 +69,17 @@ def read_statement(source: Path | bytes, file_name: str, layout: Layout) -> Stat
             continue
         found = True
         for index in range(heading.row + 1, len(sheet.rows)):
-            _read_row(RowReader(sheet, heading, index, file_name), sheet, layout, (rows, problems, refused))
+            reader = RowReader(sheet, heading, index, file_name)
+            accounts |= _read_row(reader, sheet, layout, (rows, problems, refused))
     if not found:
         raise FileRefusedError(
             file_name,
-            "没有找到结算单的表头（" + "、".join(layout.columns[field][0] for field in REQUIRED) + "）",
+            "没有找到结算单的表头（" + "、".join(layout.columns[name][0] for name in REQUIRED) + "）",
             "请使用模板，或为这家供电公司另存一份列名对照",
         )
-    return StatementFile(file_name, sha256_of(source), tuple(rows), tuple(problems), frozenset(refused))
+    return StatementFile(
+        file_name, sha256_of(source), tuple(rows), tuple(problems), frozenset(refused), accounts
+    )
 
 
 def _read_row(
@@ -77,11 +87,12 @@ def _read_row(
     sheet: Sheet,
     layout: Layout,
     into: tuple[list[StatementRow], list[Problem], set[tuple[str, str]]],
-) -> None:
+) -> dict[str, str]:
+    """Read one row into the lists; returns its account number by each of its places."""
     cells = sheet.rows[reader.number - 1]
     filled = [cell for cell in cells if cell.kind is not CellKind.EMPTY]
     if not filled or filled[0].text.startswith(_TOTAL_WORDS):
-        return
+        return {}
     rows, problems, refused = into
     row = _row(reader, layout)
     if reader.problems:
@@ -89,6 +100,9 @@ def _read_row(
         refused.add((row.line.account_number, row.month))
     else:
         rows.append(row)
+    return dict.fromkeys(
+        (*row.places.values(), *(one.where for one in reader.problems)), row.line.account_number
+    )
 
 
 def _row(reader: RowReader, layout: Layout) -> StatementRow:
@@ -113,10 +127,10 @@ def _row(reader: RowReader, layout: Layout) -> StatementRow:
         adjustment_fen=reader.fen("adjustment", "调整金额", default=0),
         tariff_window=reader.cell("tariff_window").text,
     )
-    places = {field: reader.place(field) for field in layout.columns}
+    places = {name: reader.place(name) for name in layout.columns}
     return StatementRow(reader.month("month", "结算月份"), line, reader.number, places)
 
 
 def template_heading(layout: Layout) -> Heading:
     """Return the columns of an empty template in the order of the layout."""
-    return Heading(0, {field: column for column, field in enumerate(layout.columns)})
+    return Heading(0, {name: column for column, name in enumerate(layout.columns)})

@@ -8,6 +8,7 @@ from distribution.approval.runs import run as find_run
 from distribution.approval.states import RunState
 from distribution.statement import village_statement
 from registry.actors import SYSTEM
+from store.events import EventFilter, EventKind, Severity, recent
 
 PHOTO = ("board.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "image/png")
 OPEN = "2026-10"
@@ -186,6 +187,76 @@ def test_a_statement_is_checked_before_it_is_imported(county, browse):
     assert "1,000.0" in browser.get("/settlements?month=2026-11").text
     again = browser.post("/settlements/import", files={"file": file})
     assert "没有需要入库的内容" in again.text
+
+
+def imports_told(county):
+    with county.database.reading() as session:
+        return recent(session, 100, EventFilter(kinds=(EventKind.IMPORT,)))
+
+
+def test_the_preview_lists_what_will_enter_and_says_why_the_rest_does_not(county, browse):
+    first, second = (one.account_number for one in county.stations[1:3])
+    file = statement_file(
+        county,
+        f"{first},2026-11,1000,0.3844,384.40",
+        f"{second},2026-11,2000,0.3844,768.80",
+        f"{second},2026-11,abc,0.3844,1.00",
+    )
+    checked = browse("county").post("/settlements/import", files={"file": file}).text
+    assert "将入库的前 1 行，共 1 行" in checked
+    entering, _, left_out = checked.partition("这些行读得懂，但不会入库")
+    assert "384.40" in entering
+    assert "768.80" not in entering
+    assert "768.80" in left_out
+    assert "同站同月有错行，整站未入" in left_out
+
+
+def test_a_commit_with_bad_rows_leaves_an_event_that_lists_them(county, browse):
+    browser = browse("county")
+    first, second = (one.account_number for one in county.stations[1:3])
+    bad = [f"{second},2026-11,abc,0.3844,1.00"] * 25
+    file = statement_file(county, f"{first},2026-11,1000,0.3844,384.40", *bad)
+    before = len(imports_told(county))
+    checked = browser.post("/settlements/import", files={"file": file}).text
+    assert len(imports_told(county)) == before
+    kept = re.search(r'name="attachment" value="([0-9a-f]{64})"', checked)[1]
+    fields = {"attachment": kept, "file_name": "十一月.csv"}
+    assert (
+        browser.post("/settlements/import/confirm", page="/settlements/import", **fields).status_code == 303
+    )
+    told = imports_told(county)
+    assert len(told) == before + 1
+    assert told[0].severity is Severity.WARNING
+    problems = told[0].detail["problems"].splitlines()
+    assert len(problems) == 20
+    assert all(second in one for one in problems)
+    assert "C3" in problems[0]
+    page = browser.get("/events?kind=import").text
+    assert "前 20 处问题" in page
+    assert f"C22（户号 {second}）" in page
+
+
+def test_a_file_with_only_bad_rows_or_refused_leaves_one_warning(county, browse):
+    browser = browse("finance")
+    county.clock[0] += timedelta(minutes=1)
+    before = len(imports_told(county))
+    file = statement_file(county, "999,2026-11,1,0.3844,0.38", "998,2026-11,x,0.3844,0.38")
+    browser.post("/settlements/import", files={"file": file})
+    told = imports_told(county)
+    assert len(told) == before + 1
+    assert (told[0].severity, told[0].subject_kind) == (Severity.WARNING, "file")
+    assert "没有入库" in told[0].message
+    assert "C3（户号 998）" in told[0].detail["problems"]
+    assert "“999”" in told[0].detail["problems"]
+    county.clock[0] += timedelta(minutes=1)
+    name = "张三13912345678.csv"
+    browser.post("/settlements/import", files={"file": (name, b"%PDF-1.7", "text/csv")})
+    told = imports_told(county)
+    assert len(told) == before + 2
+    assert "13912345678" not in told[0].subject_id + told[0].message + str(told[0].detail)
+    page = browse("county").get("/events?kind=import").text
+    assert "文件 张三***.csv" in page
+    assert "不是表格文件" in page
 
 
 def test_a_hostile_or_wrong_file_is_refused_with_its_reason(county, browse):
