@@ -80,7 +80,7 @@ def show_household(
         year=chosen,
         years=years,
         facts=tuple((name, value) for name, value in facts if value),
-        lines=tuple(SheetLine(one, entries_href(one.entries)) for one in sheet.lines),
+        lines=tuple(SheetLine(one, entries_href(one.entries, f"line-{one.line_no}")) for one in sheet.lines),
         failed_fen=failed,
     )
     crumbs = (Crumb("农户", f"/households?village={person.village_code}"),)

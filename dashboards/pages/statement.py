@@ -16,8 +16,10 @@ from sqlalchemy.orm import Session
 from dashboards.filters import day, percent
 from dashboards.month_work import chosen_month, month_choices
 from dashboards.web import Crumb, NotFoundError, reading, render, requires, services_of
+from distribution.figures import FIGURE, figure_legs
 from distribution.ledger.accounts import account_name
 from distribution.ledger.journal import Journal, journals
+from distribution.money import yuan
 from distribution.statement import Figure, StatementLine, VillageStatement, village_statement
 from registry.actors import Actor, Permission
 from registry.divisions import villages
@@ -61,6 +63,23 @@ class PurseRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LineRow:
+    """One line with the address of its entries, or of its run while it is not booked."""
+
+    shown: StatementLine
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivableRow:
+    """What has not arrived [fen], and the settlements by month that it is owed on."""
+
+    label: str
+    amount_fen: int
+    months: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StatementView:
     """The page; `statement` is None before there is a run."""
 
@@ -71,7 +90,9 @@ class StatementView:
     statement: VillageStatement | None
     terms: tuple[Term, ...] = ()
     purses: tuple[PurseRow, ...] = ()
-    lines: Sequence[StatementLine] = ()
+    lines: Sequence[LineRow] = ()
+    total_href: str = ""
+    receivables: tuple[ReceivableRow, ...] = ()
     colophon: tuple[tuple[str, str], ...] = ()
 
 
@@ -95,7 +116,9 @@ def show_statement(
             found,
             _terms(found),
             _purses(found),
-            found.lines,
+            tuple(LineRow(one, _href(found, one.entries, f"line-{one.line_no}")) for one in found.lines),
+            _href(found, found.distributable.entries, "total"),
+            _receivables(found),
             _colophon(found),
         )
     title = f"{name}{Period.parse(month).label}收益账"
@@ -113,24 +136,47 @@ def choose_month(
     return show_statement(request, actor, session, village_code, chosen)
 
 
-def entries_href(figure_entries: Iterable[str]) -> str:
-    """Return the address of the entries (`book/seq`) behind a figure; empty when there are none yet."""
+def entries_href(figure_entries: Iterable[str], figure: str = "") -> str:
+    """Return the address of the entries (`book/seq`) behind a figure; empty when there are none yet.
+
+    `figure` is its name in `distribution.figures`, by which the page marks the legs that it is the sum of.
+    """
     listed = [entry.partition("/") for entry in figure_entries]
     if not listed:
         return ""
-    return f"/villages/{listed[0][0]}/entries?n={'.'.join(sorted({seq for _, _, seq in listed}, key=int))}"
+    numbers = ".".join(sorted({seq for _, _, seq in listed}, key=int))
+    return f"/villages/{listed[0][0]}/entries?n={numbers}{f'&figure={figure}' if figure else ''}"
+
+
+def _href(found: VillageStatement, entries: Sequence[str], figure: str) -> str:
+    """Return where a figure comes from: its entries, or before it is booked its run."""
+    return entries_href(entries, figure) or f"/runs/{found.run.id}"
+
+
+def _receivables(found: VillageStatement) -> tuple[ReceivableRow, ...]:
+    """Return what is outstanding with the settlements of its months (`settlement:station:month:revision`)."""
+    rows = []
+    for one in found.receivables:
+        months = sorted({source.split(":")[-2] for source in one.sources}, reverse=True)
+        links = tuple((Period.parse(each).label, f"/settlements?month={each}") for each in months)
+        rows.append(ReceivableRow(one.label, one.amount_fen, links))
+    return tuple(rows)
 
 
 def _terms(found: VillageStatement) -> tuple[Term, ...]:
-    def term(operator: str, figure: Figure) -> Term:
-        return Term(operator, figure.label, figure.amount_fen, entries_href(figure.entries), figure.clause)
+    def term(operator: str, figure: Figure, name: str) -> Term:
+        return Term(
+            operator, figure.label, figure.amount_fen, _href(found, figure.entries, name), figure.clause
+        )
 
-    terms = [term("+" if number else "", figure) for number, figure in enumerate(found.income)]
+    terms = [term("+" if number else "", figure, "received") for number, figure in enumerate(found.income)]
     if found.carried_in is not None:
-        terms.append(term("+" if terms else "", found.carried_in))
-    terms += [term("−", figure) for figure in found.deductions]
+        terms.append(term("+" if terms else "", found.carried_in, "carried"))
+    terms += [term("−", one, f"deduction-{number}") for number, one in enumerate(found.deductions, 1)]
     result = found.distributable
-    terms.append(Term("=", result.label, result.amount_fen, entries_href(result.entries), is_result=True))
+    terms.append(
+        Term("=", result.label, result.amount_fen, _href(found, result.entries, "total"), is_result=True)
+    )
     return tuple(terms)
 
 
@@ -142,10 +188,10 @@ def _purses(found: VillageStatement) -> tuple[PurseRow, ...]:
             one.label,
             percent(one.amount_fen / total) if total else "—",
             one.amount_fen,
-            entries_href(one.entries),
+            _href(found, one.entries, f"purse-{number}"),
             notes.get(one.label, ""),
         )
-        for one in found.purses
+        for number, one in enumerate(found.purses, 1)
     )
 
 
@@ -181,6 +227,7 @@ class EntryRow:
     source: str
     href: str
     is_reversal: bool
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +236,7 @@ class EntriesView:
 
     lead: str
     rows: tuple[EntryRow, ...]
+    asked: str = ""
 
     @property
     def debit_fen(self) -> int:
@@ -201,31 +249,56 @@ class EntriesView:
         return sum(row.credit_fen or 0 for row in self.rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the address of the entries page holds: their numbers, and the figure that was followed."""
+
+    n: Annotated[str, Query(pattern=r"^[0-9.]+$", max_length=4000)]
+    figure: Annotated[str, Query(pattern=FIGURE)] = ""
+
+
 @router.get("/villages/{village_code}/entries")
 def show_entries(
     request: Request,
     actor: Reader,
     session: Reading,
     village_code: str,
-    n: Annotated[str, Query(pattern=r"^[0-9.]+$", max_length=4000)],
+    asked: Annotated[_Wanted, Depends()],
 ) -> HTMLResponse:
-    """Show entries of a village's book by their numbers."""
+    """Show entries of a village's book by their numbers, with the legs that a figure is the sum of."""
     name = next((one.name for one in villages(session, actor) if one.code == village_code), "")
     if not name:
         raise NotFoundError(village_code)
-    wanted = {int(number) for number in n.split(".") if number}
+    wanted = {int(number) for number in asked.n.split(".") if number}
     found = [one for one in journals(session, actor, book=village_code) if one.seq in wanted]
-    rows = tuple(row for one in found for row in _entry_rows(one))
-    view = EntriesView(f"共 {len(found)} 张凭证，借贷两边相等。", rows)
+    chosen = figure_legs(session, actor, found, asked.figure) if asked.figure else frozenset()
+    rows = tuple(row for one in found for row in _entry_rows(one, chosen))
+    words = _sum_words(rows, carried=asked.figure == "carried")
+    view = EntriesView(f"共 {len(found)} 张凭证，借贷两边相等。", rows, words)
     crumbs = (Crumb("收益分配", "/statements"), Crumb(name, f"/villages/{village_code}/statements"))
     return render(request, "entries.html", "记账凭证", crumbs=crumbs, view=view)
 
 
-def _entry_rows(one: Journal) -> list[EntryRow]:
+def _sum_words(rows: Iterable[EntryRow], *, carried: bool) -> str:
+    """Return the figure asked for as the sum of its rows: `17,444.35 元 = 8,069.17 + 9,375.18`."""
+    given = [(row.credit_fen or 0) - (row.debit_fen or 0) for row in rows if row.is_chosen]
+    parts = [-amount if carried else amount for amount in given]
+    if not parts:
+        return ""
+    whole = f"{yuan(sum(parts))} 元"
+    if len(parts) == 1:
+        return whole
+    first, *rest = parts
+    terms = "".join(f" {'−' if part < 0 else '+'} {yuan(abs(part))}" for part in rest)
+    return f"{whole} = {yuan(first)}{terms}"
+
+
+def _entry_rows(one: Journal, chosen: frozenset[tuple[int, int]]) -> list[EntryRow]:
+    """Return an entry's legs, those of one account and side together; chosen legs apart from the others."""
     kind, _, _ = one.source.partition(":")
-    sums: dict[tuple[str, bool], int] = {}
-    for leg in one.postings:
-        key = (leg.account, leg.amount_fen > 0)
+    sums: dict[tuple[str, bool, bool], int] = {}
+    for place, leg in enumerate(one.postings):
+        key = (leg.account, leg.amount_fen > 0, (one.seq, place) in chosen)
         sums[key] = sums.get(key, 0) + leg.amount_fen
     return [
         EntryRow(
@@ -238,6 +311,7 @@ def _entry_rows(one: Journal) -> list[EntryRow]:
             source=_SOURCES.get(kind, "其他记录"),
             href=f"/runs/{one.source}" if kind == "run" else "",
             is_reversal=one.reverses is not None,
+            is_chosen=is_chosen,
         )
-        for (account, is_debit), amount in sums.items()
+        for (account, is_debit, is_chosen), amount in sums.items()
     ]

@@ -1,6 +1,7 @@
 """Every page, over a small seeded county: Chinese, scoped, without inline code, and adding up."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 NAMES_OF_THINGS = re.compile(
@@ -123,13 +124,41 @@ def test_the_sum_on_a_statement_can_be_checked_by_hand(county, browse):
 
 def test_every_figure_of_a_booked_statement_links_to_its_entries(county, browse):
     browser = browse("county")
-    text = browser.get(f"/villages/{county.villages[0]}/statements/2026-09").text
-    links = set(re.findall(r'href="(/villages/\d+/entries\?n=[\d.]+)"', text))
-    assert links
-    for link in links:
+    text = unescape(browser.get(f"/villages/{county.villages[0]}/statements/2026-09").text)
+    shown = r'<a href="(/villages/\d+/entries\?[^"]+)"><span class="[a-z]*">([\d,]+\.\d\d)</span></a>'
+    links = set(re.findall(shown, text))
+    names = {re.search(r"figure=([a-z]+)", link)[1] for link, _ in links}
+    assert {"received", "total", "purse", "line"} <= names
+    for link, amount in links:
         page = browser.get(link).text
         debit, credit = re.findall(r"<tfoot>.*?([\d,.]+)</td>.*?([\d,.]+)</td>", page, re.DOTALL)[0]
         assert debit == credit
+        asked = re.search(r"您点的数：<mark>([\d,.]+) 元(?: = ([^<]+))?</mark>", page)
+        assert asked[1] == amount, link
+        marked = re.findall(r"<mark>([\d,.]+)</mark>", page)
+        assert sum(map(fen_of, marked)) == fen_of(amount)
+        assert asked[2] is None or asked[2] == " + ".join(marked)
+
+
+def test_every_line_and_sum_of_a_statement_leads_to_its_source(county, browse):
+    for month in ("2026-09", "2026-10"):
+        text = browse("county").get(f"/villages/{county.villages[1]}/statements/{month}").text
+        amounts = re.findall(r'lead-number">(.*?)</td>', text)
+        assert amounts
+        sums = re.findall(r'class="amount">(.*?)</span> ?元|<tfoot>(.*?)</tfoot>', text, re.DOTALL)
+        assert all("<a href=" in one for one in amounts)
+        assert all("<a href=" in "".join(one) for one in sums)
+        outstanding = re.findall(r"待到账\S+ (.*?) 元", text)
+        assert all(one.startswith('<a href="/settlements?month=2') for one in outstanding)
+
+
+def test_the_name_of_a_figure_is_checked(county, browse):
+    browser = browse("county")
+    path = f"/villages/{county.villages[0]}/entries?n=1"
+    assert browser.get(f"{path}&figure=<b>").status_code in {400, 404, 422}
+    page = browser.get(f"{path}&figure=line-99999")
+    assert page.status_code == 200
+    assert "您点的数" not in page.text
 
 
 def test_a_village_sees_its_own_and_nothing_of_its_neighbour(county, browse):
