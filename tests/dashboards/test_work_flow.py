@@ -214,6 +214,7 @@ def test_the_preview_lists_what_will_enter_and_says_why_the_rest_does_not(county
 def test_a_commit_with_bad_rows_leaves_an_event_that_lists_them(county, browse):
     browser = browse("county")
     first, second = (one.account_number for one in county.stations[1:3])
+    county.clock[0] += timedelta(minutes=1)
     bad = [f"{second},2026-11,abc,0.3844,1.00"] * 25
     file = statement_file(county, f"{first},2026-11,1000,0.3844,384.40", *bad)
     before = len(imports_told(county))
