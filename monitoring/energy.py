@@ -168,8 +168,9 @@ def present_energy(
 ) -> dict[str, PresentEnergy]:
     """Return the provisional energies of today, from the counter's readings around three instants.
 
-    A device without a reading since midnight has no energy of today: not knowing is not zero. A difference that falls, or that is faster than the rated power allows, is None: `store.energy` will
-    judge it when the day is closed.
+    A device without a reading since midnight has no energy of today: not knowing is not zero. A difference
+    that falls, or that is faster than the rated power allows, is None: `store.energy` will judge it when
+    the day is closed.
     """
     listed = list(inverters)
     ids = [device.id for device in listed]
