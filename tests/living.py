@@ -105,12 +105,15 @@ def log_in(page: Page, demo: Demo, login: str) -> None:
     page.goto(f"{demo.url}/login")
     page.fill("#login", login)
     page.fill("#password", NEW_PASSWORD if login in demo.changed else demo.passwords[login])
-    page.click("main button[type=submit]")
+    with page.expect_navigation():
+        page.click("main button[type=submit]")
     if "/account/password" in page.url:
+        page.wait_for_selector("main input[type=password]")
         old, *new = page.query_selector_all("main input[type=password]")
         old.fill(demo.passwords[login])
         for one in new:
             one.fill(NEW_PASSWORD)
-        page.click("main form button[type=submit]")
+        with page.expect_navigation():
+            page.click("main form button[type=submit]")
         demo.changed.add(login)
     page.goto(f"{demo.url}/")

@@ -39,7 +39,8 @@ def main() -> int:
     failed = 0
     for script in scripts:
         print(f"\n== {script.stem[6:]}", flush=True)
-        failed += subprocess.run([sys.executable, script], check=False).returncode != 0
+        command = [sys.executable, "-m", f"tests.bench.{script.stem}"]
+        failed += subprocess.run(command, check=False).returncode != 0
     return failed
 
 

