@@ -12,7 +12,17 @@ from fastapi import Request, Response
 from dashboards.assets import URL_PREFIX
 from dashboards.web import Services, services_of
 from registry.actors import PUBLIC, Actor
-from registry.users import LoginPolicy, NewSession, OpenSession, actor_of_session, touch_session
+from registry.users import (
+    Credentials,
+    LoginPolicy,
+    NewSession,
+    OpenSession,
+    Refusal,
+    actor_of_session,
+    authenticate,
+    open_session,
+    touch_session,
+)
 
 _TOKEN_BYTES = 32
 _MAX_COOKIE = 128
@@ -102,6 +112,14 @@ def remember(request: Request, response: Response, identity: Identity) -> None:
             samesite="lax",
             secure=services.secure_cookies,
         )
+
+
+def attempt_login(services: Services, credentials: Credentials) -> NewSession | Refusal:
+    """Check a password and open a session with a fresh token, or say why not."""
+    now, policy = services.clock(), policy_of(services)
+    with services.database.transaction() as session:
+        answer = authenticate(session, credentials, now, policy)
+        return open_session(session, answer, now, policy) if isinstance(answer, Actor) else answer
 
 
 def set_session(response: Response, services: Services, opened: NewSession) -> None:

@@ -10,10 +10,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.errors import Answer, problem_json
 from api.resources.problems import BEARER, problems
-from dashboards.sessions import policy_of
+from dashboards.sessions import attempt_login
 from dashboards.web import logged_in, open_to_all, services_of
-from registry.actors import Actor
-from registry.users import Credentials, NewSession, Refusal, authenticate, close_session, open_session
+from registry.users import Credentials, Refusal, close_session
 
 router = APIRouter(prefix="/session", tags=["会话"])
 
@@ -43,20 +42,15 @@ async def open_one(given: LoginIn, request: Request) -> SessionOut | JSONRespons
     """Open a session; a refusal is held back as long as at the login page."""
     source = request.client.host if request.client else ""
     credentials = Credentials(given.login.strip().lower(), given.password, source)
-    answer = await run_in_threadpool(_attempt, request, credentials)
+    answer = await run_in_threadpool(attempt_login, services_of(request), credentials)
     if isinstance(answer, Refusal):
         await asyncio.sleep(answer.delay_seconds)
         status = 429 if answer.retry_after_seconds else 401
-        return problem_json(request, Answer(status, "没有登录", answer.message, ""))
+        refused = problem_json(request, Answer(status, "没有登录", answer.message, ""))
+        if answer.retry_after_seconds:
+            refused.headers["Retry-After"] = str(answer.retry_after_seconds)
+        return refused
     return SessionOut(token=answer.token, expires_at=answer.expires_at)
-
-
-def _attempt(request: Request, credentials: Credentials) -> NewSession | Refusal:
-    services = services_of(request)
-    now, policy = services.clock(), policy_of(services)
-    with services.database.transaction() as session:
-        answer = authenticate(session, credentials, now, policy)
-        return open_session(session, answer, now, policy) if isinstance(answer, Actor) else answer
 
 
 @router.delete(

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from dashboards.sessions import clear_session, policy_of, set_session
+from dashboards.sessions import attempt_login, clear_session, set_session
 from dashboards.web import (
     SEE_OTHER,
     check_form,
@@ -22,8 +22,8 @@ from dashboards.web import (
     render,
     services_of,
 )
-from registry.actors import PUBLIC, Actor
-from registry.users import Credentials, NewSession, Refusal, authenticate, close_session, open_session
+from registry.actors import PUBLIC
+from registry.users import Credentials, Refusal, close_session
 
 router = APIRouter(include_in_schema=False)
 _ANYBODY = Depends(open_to_all("登录之前没有身份"))
@@ -52,7 +52,7 @@ async def log_in(
     """Check a password and open a session with a fresh token."""
     source = request.client.host if request.client else ""
     credentials = Credentials(login.strip().lower(), password, source)
-    answer = await run_in_threadpool(_attempt, request, credentials)
+    answer = await run_in_threadpool(attempt_login, services_of(request), credentials)
     if isinstance(answer, Refusal):
         await hold_back(answer.delay_seconds)
         response = _form(request, back, login, answer.message)
@@ -68,14 +68,6 @@ async def log_in(
 async def hold_back(seconds: int) -> None:
     """Wait before a refusal is given [s], so that guessing is slow."""
     await asyncio.sleep(seconds)
-
-
-def _attempt(request: Request, credentials: Credentials) -> NewSession | Refusal:
-    services = services_of(request)
-    now, policy = services.clock(), policy_of(services)
-    with services.database.transaction() as session:
-        answer = authenticate(session, credentials, now, policy)
-        return open_session(session, answer, now, policy) if isinstance(answer, Actor) else answer
 
 
 @router.post("/logout", dependencies=[_ANYBODY, Depends(check_form)])
