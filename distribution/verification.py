@@ -7,7 +7,6 @@ votes, payouts, batches and bills. It repairs nothing; each problem names the fi
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from decimal import Decimal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -28,6 +27,7 @@ from distribution.ledger.journal import Head
 from distribution.ledger.tables import JournalRow, PostingRow
 from distribution.money import yuan
 from distribution.payout.tables import AttemptEventRow, BankBatchRow, PayoutAttemptRow, PayoutRow
+from distribution.settlement.reads import line_of
 from distribution.settlement.tables import (
     ReceiptRow,
     ReceiptShareRow,
@@ -65,7 +65,7 @@ def _bills(session: Session) -> Iterator[Problem]:
     lines: dict[str, list[SettlementLine]] = defaultdict(list)
     order = (SettlementLineRow.settlement_id, SettlementLineRow.line_no)
     for row in session.scalars(select(SettlementLineRow).order_by(*order)):
-        lines[row.settlement_id].append(_settlement_line(row))
+        lines[row.settlement_id].append(line_of(row))
     parts: dict[tuple[str, str], int] = defaultdict(int)
     for part in session.scalars(select(ReceivableRow)):
         parts[(part.settlement_id, part.component)] += part.amount_fen
@@ -75,25 +75,6 @@ def _bills(session: Session) -> Iterator[Problem]:
         for component in ("electricity", "subsidy", "local_subsidy"):
             if parts[(bill.id, component)] != getattr(bill, f"{component}_fen"):
                 yield Problem(f"结算单 {bill.id}", "各村应收之和与结算金额不等", _MEND)
-
-
-def _settlement_line(row: SettlementLineRow) -> SettlementLine:
-    return SettlementLine(
-        row.account_number,
-        row.meter_number,
-        row.meter_multiplier,
-        Decimal(row.previous_reading),
-        Decimal(row.current_reading),
-        row.exported_energy_wh,
-        Decimal(row.electricity_price),
-        row.electricity_fen,
-        Decimal(row.subsidy_price),
-        row.subsidy_fen,
-        row.local_subsidy_fen,
-        row.tax_fen,
-        row.adjustment_fen,
-        row.tariff_window,
-    )
 
 
 def _receipts(session: Session) -> Iterator[Problem]:

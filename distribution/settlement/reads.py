@@ -191,11 +191,12 @@ def _lines(session: Session, ids: Sequence[str]) -> dict[str, tuple[SettlementLi
         )
         order = (SettlementLineRow.settlement_id, SettlementLineRow.line_no)
         for row in session.scalars(statement.order_by(*order)):
-            found[row.settlement_id].append(_line(row))
+            found[row.settlement_id].append(line_of(row))
     return defaultdict(tuple, {key: tuple(lines) for key, lines in found.items()})
 
 
-def _line(row: SettlementLineRow) -> SettlementLine:
+def line_of(row: SettlementLineRow) -> SettlementLine:
+    """Return a stored line of a bill as the record that was hashed."""
     return SettlementLine(
         row.account_number,
         row.meter_number,
