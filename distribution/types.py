@@ -397,6 +397,7 @@ class Allocation:
     tests: tuple[TestResult, ...] = ()
     approval: ApprovalTerms = ApprovalTerms()
     traces: tuple[Trace, ...] = ()
+    plan_title: str = ""
 
 
 class Fund(StrEnum):

@@ -180,7 +180,7 @@ def notice_list(session: Session, actor: Actor, run_id: str) -> NoticeList:
         purses=tuple((one.label, one.amount_fen) for one in allocation.purses),
         lines=tuple(lines),
         total_fen=sum(line.amount_fen for line in lines),
-        plan=f"{row.plan_id} 第 {row.plan_version} 版",
+        plan=f"{allocation.plan_title or row.plan_id} 第 {row.plan_version} 版",
     )
 
 

@@ -161,6 +161,7 @@ def _close(book: Book) -> Allocation:
         tests=tuple(book.tests),
         approval=book.approval,
         traces=tuple(book.traces_of(lines)),
+        plan_title=book.plan.title,
     )
 
 
