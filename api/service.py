@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from api.demo.marker import watermark_of
 from api.schema import require_current_schema
 from api.settings import DATABASE_FILE, Settings
 from dashboards.web import Services
@@ -125,7 +126,7 @@ def open_services(settings: Settings, clock: Clock) -> Iterator[Services]:
                     data_dir=settings.data_dir,
                     site_name=settings.site_name,
                     organizer=settings.organizer,
-                    watermark=settings.watermark,
+                    watermark=watermark_of(settings.data_dir, settings.watermark),
                     secure_cookies=settings.secure_cookies,
                     session_idle=timedelta(minutes=settings.session_idle_minutes),
                     session_lifetime=timedelta(hours=settings.session_hours),

@@ -14,8 +14,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from api.demo.county import FULL, CountySize
 from api.demo.live import live_county
+from api.demo.marker import WATERMARK
 from api.demo.registration import Login
-from api.demo.seeding import WATERMARK, seed
+from api.demo.seeding import seed
 from api.install import install
 from api.logs import configure_logs
 from api.run import run_roles
@@ -78,7 +79,9 @@ def run_demo(settings: Settings, clock: Clock, *, size: CountySize = FULL, seed_
         if logins:
             _show_logins(logins, settings.port)
         else:
-            CONSOLE.print(f"\n打开 http://127.0.0.1:{settings.port}/ ，用上次的口令登录。\n")
+            CONSOLE.print(f"\n打开 http://127.0.0.1:{settings.port}/ ，用上次的口令登录。")
+            reset = f"sunledger user reset county --data {settings.data_dir}"
+            CONSOLE.print(f"忘了口令，另开一个窗口运行：{reset}\n", markup=False, soft_wrap=True)
         if not seed_only:
             with live_county(services.database, settings.data_dir, clock) as live:
                 run_roles(services, settings.model_copy(update={"mqtt_url": live.mqtt_url}))

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from api.demo.county import FULL, County, CountySize, build_county
 from api.demo.history import Progress, load_history
 from api.demo.incidents import record_incidents
+from api.demo.marker import FOLDER, marker_file
 from api.demo.money import compare_months, play_months
 from api.demo.office import open_office
 from api.demo.people import People, build_people
@@ -28,6 +29,7 @@ from api.demo.registration import (
     register_played,
     register_visitors,
 )
+from documents.files import write_whole
 from monitoring.energy import refresh_daily_energy
 from registry.divisions import DivisionRow
 from registry.secrets import open_key_ring
@@ -36,10 +38,7 @@ from store.periods import local_date, local_midnight
 from store.problem import Problem, ProblemsError
 from store.series import SeriesStore
 
-WATERMARK = "演示数据"
 DEFAULT_SEED = 20_260_101
-_FOLDER = "demo"
-_MARKER = "county.json"
 _COUNTERS = "counters.npy"
 _PLAYED = "past-months-are-played"
 
@@ -63,7 +62,7 @@ def read_marker(data_dir: Path) -> Marker | None:
 
     Raises ProblemsError when the file is damaged.
     """
-    path = data_dir / _FOLDER / _MARKER
+    path = marker_file(data_dir)
     if not path.is_file():
         return None
     try:
@@ -87,7 +86,7 @@ def open_county(data_dir: Path) -> County:
 def open_plant(data_dir: Path, county: County) -> Plant:
     """Return the county's machines, with the counters that the last seeding kept."""
     plant = county.plant()
-    plant.load(data_dir / _FOLDER / _COUNTERS)
+    plant.load(data_dir / FOLDER / _COUNTERS)
     return plant
 
 
@@ -117,7 +116,7 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
         record_incidents(session, county, now)
     progress("台账", 2, 2)
     plant = open_plant(data_dir, county)
-    played = data_dir / _FOLDER / _PLAYED
+    played = data_dir / FOLDER / _PLAYED
     if played.is_file():
         load_history(plant, series, now, progress)
     else:
@@ -130,7 +129,7 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
             loading.result()
         compare_months(office, series, until, progress)
         played.touch()
-    plant.save(data_dir / _FOLDER / _COUNTERS)
+    plant.save(data_dir / FOLDER / _COUNTERS)
     progress("每日电量", 0, 1)
     with database.transaction() as session:
         refresh_daily_energy(session, series, now)
@@ -148,11 +147,8 @@ def _mark(database: Database, data_dir: Path, wanted: Marker) -> Marker:
         raise ProblemsError(
             [Problem(str(data_dir), "数据库里已有台账，不是演示数据", "演示请另用一个空的数据目录")]
         )
-    folder = data_dir / _FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f"{_MARKER}.draft"
-    draft.write_text(wanted.text(), encoding="utf-8")
-    draft.replace(folder / _MARKER)
+    (data_dir / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_whole(marker_file(data_dir), wanted.text().encode())
     return wanted
 
 
