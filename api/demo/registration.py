@@ -143,11 +143,12 @@ def _depart(session: Session, departure: Departure) -> None:
 
 
 def visitors(county: County) -> tuple[NewUser, ...]:
-    """Return the logins that are handed to whoever looks at the demo: one of each role."""
+    """Return the logins that are handed to whoever looks at the demo: one of each role, two of the county."""
     village, township = county.village_codes[0], county.township_codes[0]
     place = {division.code: division.name for division in county.divisions}
     return (
         NewUser("county", "县乡村振兴局经办", Role.COUNTY, county.code),
+        NewUser("leader", "县乡村振兴局负责人", Role.COUNTY, county.code),
         NewUser("township", f"{place[township]}经办", Role.TOWNSHIP, township),
         NewUser("village", f"{place[village]}村干部", Role.VILLAGE, village),
         NewUser("finance", "县财政局结算岗", Role.FINANCE, county.code),
