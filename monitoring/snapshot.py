@@ -12,7 +12,7 @@ from statistics import median
 from sqlalchemy.orm import Session
 
 from monitoring.energy import PresentEnergy, energy_sums, known_sum, present_energy
-from monitoring.planned import planned_work
+from monitoring.uptime.planned import planned_work
 from monitoring.states import (
     IDLE_FRACTION,
     Evidence,
@@ -23,7 +23,7 @@ from monitoring.states import (
     stale_after,
     station_state,
 )
-from monitoring.sun import elevation_pairs, elevations
+from monitoring.uptime.sun import elevation_pairs, elevations
 from monitoring.views import InverterView, StationView
 from registry.actors import SYSTEM, Actor
 from registry.divisions import division_names

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DatabaseError
 from monitoring.curves import day_bars, day_curves, month_bars, yield_rank
 from monitoring.energy import daily_energy, energy_sums, refresh_daily_energy
 from monitoring.overview import county_overview
-from monitoring.planned import AnnouncedTooLateError, announce, planned_between
+from monitoring.uptime.planned import AnnouncedTooLateError, announce, planned_between
 from monitoring.snapshot import station_view, station_views
 from monitoring.states import StationState
 from registry.actors import PUBLIC, Actor, NotPermittedError, Role

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from monitoring.availability import Cause, availability
-from monitoring.light import LightRule
-from monitoring.planned import announce
-from monitoring.uptime import (
+from monitoring.uptime.judging import Cause, availability
+from monitoring.uptime.light import LightRule
+from monitoring.uptime.planned import announce
+from monitoring.uptime.evaluation import (
     Machine,
     Plant,
     UptimeQuestion,
@@ -19,7 +19,7 @@ from monitoring.uptime import (
 from store.periods import Period, local_midnight
 from store.samples import DeviceState, Sample
 
-from .conftest import CADRE, CLERK, NOON, bell, readings
+from tests.monitoring.conftest import CADRE, CLERK, NOON, bell, readings
 
 DAY = Period.parse("2026-06-09")
 MORNING = local_midnight(DAY.start)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.availability import (
+from monitoring.uptime.judging import (
     Cause,
     Hours,
     Record,
@@ -21,7 +21,7 @@ from monitoring.availability import (
     outages,
     partition,
 )
-from monitoring.light import NOTHING, Evidence, LightRule, Place, light_track, rule_used, with_gaps
+from monitoring.uptime.light import NOTHING, Evidence, LightRule, Place, light_track, rule_used, with_gaps
 
 DAY = datetime(2026, 6, 10, tzinfo=UTC).timestamp()
 RATED = 50_000.0

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy.orm import Session
 
-from monitoring.availability import (
+from monitoring.uptime.judging import (
     Availability,
     Cause,
     Codes,
@@ -29,7 +29,7 @@ from monitoring.availability import (
     outages,
     partition,
 )
-from monitoring.light import (
+from monitoring.uptime.light import (
     NOTHING,
     Evidence,
     LightRule,
@@ -38,7 +38,7 @@ from monitoring.light import (
     light_track,
     rule_used,
 )
-from monitoring.planned import planned_between
+from monitoring.uptime.planned import planned_between
 from monitoring.snapshot import NEIGHBOURS_AT_LEAST
 from monitoring.states import DEAD_VOLTAGE_V
 from registry.actors import SYSTEM, Actor

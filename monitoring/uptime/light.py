@@ -10,8 +10,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from monitoring.availability import HOLD_AT_LEAST_S, HOLD_STEPS, Floats, Track
-from monitoring.sun import elevation_of_epochs
+from monitoring.uptime.judging import HOLD_AT_LEAST_S, HOLD_STEPS, Floats, Track
+from monitoring.uptime.sun import elevation_of_epochs
 
 IRRADIANCE_W_M2 = 50.0
 ELEVATION_DEG = 5.0

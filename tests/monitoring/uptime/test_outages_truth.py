@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from monitoring.availability import Cause, Record, Setting, Track, hours_of, outages, partition
-from monitoring.light import Evidence, LightRule, Place, light_track
+from monitoring.uptime.judging import Cause, Record, Setting, Track, hours_of, outages, partition
+from monitoring.uptime.light import Evidence, LightRule, Place, light_track
 
 from .truth import DAY, STEP, make
 
