@@ -24,6 +24,7 @@ _ENTRIES: tuple[tuple[str, str, Permission], ...] = (
     ("电费结算", "/settlements", Permission.VIEW_MONEY),
     ("收益分配", "/statements", Permission.VIEW_MONEY),
     ("发放", "/payouts", Permission.VIEW_MONEY),
+    ("分配方案", "/plans", Permission.VIEW_MONEY),
     ("农户", "/households", Permission.VIEW_HOUSEHOLDS),
     ("运行事件", "/events", Permission.VIEW_STATIONS),
 )

@@ -413,6 +413,11 @@ def users(session: Session, actor: Actor) -> tuple[User, ...]:
     )
 
 
+def user_names(session: Session) -> dict[str, str]:
+    """Return the names of all users by id, for records that say who did something."""
+    return {row.id: row.name for row in session.execute(select(UserRow.id, UserRow.name))}
+
+
 def disable_user(
     session: Session, actor: Actor, user_id: str, now: datetime, *, disabled: bool = True
 ) -> None:

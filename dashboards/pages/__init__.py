@@ -10,6 +10,9 @@ from dashboards.pages import (
     notice,
     overview,
     payouts,
+    plan,
+    plan_trial,
+    plans,
     run,
     settlement_import,
     settlements,
@@ -40,4 +43,7 @@ ROUTERS = (
     household.router,
     households.router,
     events.router,
+    plans.router,
+    plan_trial.router,
+    plan.router,
 )

@@ -29,7 +29,7 @@ from store.periods import Period
 router = APIRouter(include_in_schema=False)
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
 Reading = Annotated[Session, Depends(reading)]
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PDF = "application/pdf"
 
 
@@ -73,7 +73,7 @@ def statement_as_xlsx(
 ) -> Response:
     """Hand out a village's statement as a workbook."""
     found = _statement(request, session, actor, village_code, month)
-    return attached(statement_xlsx(found, services_of(request).watermark), _XLSX, _name(found, "xlsx"))
+    return attached(statement_xlsx(found, services_of(request).watermark), XLSX, _name(found, "xlsx"))
 
 
 @router.get("/runs/{run_id}/notice/pdf")
@@ -106,7 +106,7 @@ def settlement_template(
     sheet = SheetContent(
         layout.title, "电费结算单", columns, (), ("每行一个户号、电表和时段；金额单位为元。",)
     )
-    return attached(write_xlsx([sheet]), _XLSX, "电费结算单模板.xlsx")
+    return attached(write_xlsx([sheet]), XLSX, "电费结算单模板.xlsx")
 
 
 @router.get("/settlements/{month}/xlsx")
@@ -122,4 +122,4 @@ def settlements_as_xlsx(request: Request, actor: Reader, session: Reading, month
         discrepancies(session, actor, month=month),
         services.watermark,
     )
-    return attached(content, _XLSX, f"{Period.parse(month).label}_对账单.xlsx")
+    return attached(content, XLSX, f"{Period.parse(month).label}_对账单.xlsx")

@@ -141,6 +141,31 @@ class PlanSummary:
     state: PlanState
 
 
+@dataclass(frozen=True, slots=True)
+class StateRecord:
+    """When a version reached a state, by whom, and why."""
+
+    state: PlanState
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Where and when a version applies; an empty code is everywhere, `valid_to` is the first day after."""
+
+    plan_id: str
+    version: int
+    division_code: str
+    valid_from: date
+    valid_to: date | None
+
+
+class OwnPlanError(PermissionError):
+    """Who wrote a plan does not approve it."""
+
+
 def save(session: Session, actor: Actor, text: str, now: datetime) -> Plan:
     """Keep a plan's text as a version in state draft, and return the plan.
 
@@ -181,11 +206,23 @@ def save(session: Session, actor: Actor, text: str, now: datetime) -> Plan:
 def advance(session: Session, actor: Actor, plan: Plan, change: StateChange, now: datetime) -> None:
     """Move a kept version to its next state; `tested` runs the plan's checks and cases first.
 
-    Raises ProblemsError when the state is not the next one, or the plan fails its checks or cases.
+    Raises ProblemsError when the state is not the next one, or the plan fails its checks or cases, and
+    OwnPlanError when the one who saved a version would approve it.
     """
+    next_state(state_of(session, plan), change.state)
+    if change.state is PlanState.APPROVED and _saved_by(session, plan) == actor.user_id:
+        raise OwnPlanError("方案由谁保存，就不能由谁批准；请另一位县级人员办理")
+    _advance(session, actor, plan, change, now)
+
+
+def _saved_by(session: Session, plan: Plan) -> str:
+    row = session.get(PlanVersionRow, (plan.id, plan.version))
+    return "" if row is None else row.recorded_by
+
+
+def _advance(session: Session, actor: Actor, plan: Plan, change: StateChange, now: datetime) -> None:
     needed = Permission.EDIT_REGISTRY if change.state is PlanState.TESTED else Permission.APPROVE_COUNTY
     actor.require(needed)
-    next_state(state_of(session, plan), change.state)
     if change.state is PlanState.TESTED:
         problems = [*check_plan(plan), *run_cases(plan)]
         if problems:
@@ -198,6 +235,8 @@ def advance(session: Session, actor: Actor, plan: Plan, change: StateChange, now
 def publish(session: Session, actor: Actor, text: str, now: datetime) -> Plan:
     """Publish a plan for its scope and dates: kept, tested, approved and published in one act.
 
+    For the operator of the machine, who publishes what was decided on paper; on pages each step is taken
+    by itself, and approved by somebody else. The audit names whoever acts.
     The plan's `scope` (empty: everywhere) and `valid_from`/`valid_to` say where and when it applies.
     Publishing the same text again changes nothing. Raises ProblemsError when a check or case fails, when
     a date is missing, or when another published plan already covers part of the scope and time.
@@ -211,7 +250,7 @@ def publish(session: Session, actor: Actor, text: str, now: datetime) -> Plan:
     with session.begin_nested():
         for state in (PlanState.TESTED, PlanState.APPROVED, PlanState.PUBLISHED):
             if state.rank > current.rank:
-                advance(session, actor, plan, StateChange(state, ""), now)
+                _advance(session, actor, plan, StateChange(state, ""), now)
     return plan
 
 
@@ -365,5 +404,37 @@ def plan_list(session: Session) -> tuple[PlanSummary, ...]:
     statement = select(PlanVersionRow).order_by(PlanVersionRow.plan_id, PlanVersionRow.version)
     return tuple(
         PlanSummary(row.plan_id, row.version, row.title, row.content_hash, reached[row.plan_id, row.version])
+        for row in session.scalars(statement)
+    )
+
+
+def plan_text(session: Session, plan_id: str, version: int) -> str:
+    """Return the text of a kept version as it was saved.
+
+    Raises NoPlanPublishedError when there is no such version.
+    """
+    row = session.get(PlanVersionRow, (plan_id, version))
+    if row is None:
+        raise NoPlanPublishedError(f"没有方案 {plan_id} 第 {version} 版")
+    return row.text
+
+
+def states_of(session: Session, plan_id: str, version: int) -> tuple[StateRecord, ...]:
+    """Return the states that a version has reached, in their order."""
+    statement = select(PlanStateRow).where(PlanStateRow.plan_id == plan_id, PlanStateRow.version == version)
+    found = [
+        StateRecord(PlanState(row.state), row.recorded_at, row.recorded_by, row.reason)
+        for row in session.scalars(statement)
+    ]
+    return tuple(sorted(found, key=lambda one: one.state.rank))
+
+
+def publications(session: Session) -> tuple[Publication, ...]:
+    """Return every publication, by division and first day."""
+    statement = select(PlanPublicationRow).order_by(
+        PlanPublicationRow.division_code, PlanPublicationRow.valid_from
+    )
+    return tuple(
+        Publication(row.plan_id, row.version, row.division_code, row.valid_from, row.valid_to)
         for row in session.scalars(statement)
     )

@@ -10,6 +10,7 @@ from distribution.plans.document import load_plan
 from distribution.plans.states import PlanState, StateChange
 from distribution.plans.tables import (
     NoPlanPublishedError,
+    OwnPlanError,
     advance,
     plan_for,
     plan_list,
@@ -18,6 +19,7 @@ from distribution.plans.tables import (
     retire,
     save,
     state_of,
+    states_of,
 )
 from distribution.plans.templates import template_path
 from registry.actors import Actor, NotPermittedError, Role
@@ -25,6 +27,7 @@ from store.problem import ProblemsError
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 COUNTY = Actor("u1", "县办", Role.COUNTY, "520499000000")
+OTHER = Actor("u3", "局长", Role.COUNTY, "520499000000")
 CLERK = Actor("u2", "乡镇", Role.TOWNSHIP, "520499101000")
 VILLAGE = "520499101201"
 TEXT = template_path("default_county").read_text(encoding="utf-8")
@@ -114,6 +117,14 @@ def test_states_go_forward_one_at_a_time_and_testing_runs_the_cases(database):
         advance(session, COUNTY, plan, StateChange(PlanState.TESTED, "试算"), NOW)
         with pytest.raises(NotPermittedError):
             advance(session, CLERK, plan, StateChange(PlanState.APPROVED, ""), NOW)
+        with pytest.raises(OwnPlanError):
+            advance(session, COUNTY, plan, StateChange(PlanState.APPROVED, "常务会"), NOW)
+        advance(session, OTHER, plan, StateChange(PlanState.APPROVED, "常务会"), NOW)
+        assert [(one.state, one.by) for one in states_of(session, plan.id, plan.version)] == [
+            (PlanState.DRAFT, "u1"),
+            (PlanState.TESTED, "u1"),
+            (PlanState.APPROVED, "u3"),
+        ]
         with pytest.raises(ProblemsError, match=r"应为 600\.01 元，算出 600\.00 元，差 -0\.01 元"):
             publish(session, COUNTY, wrong, NOW)
 
