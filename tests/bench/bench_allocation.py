@@ -1,21 +1,23 @@
 """How fast a county's households are paid: the split alone, and the whole allocation with explanations.
 
-Run with `python tests/bench/bench_allocation.py`. Beside our figures stand, measured in the same run on
-the same weights, what people would write instead: a pandas one-liner that rounds each row, an integer
-loop in the manner of ledgers that leave splitting to the client, and rounding with correction in list
-order. Each is shown with the number of splits that it gets wrong.
+Run with `make bench-allocation`. Beside our figures stand, measured in the same run on the same weights,
+django-hordak's `ratio_split` (in an environment of its own), and what people would write instead: a pandas
+one-liner that rounds each row, and an integer loop in the manner of ledgers that leave splitting to the
+client. Each is shown with the number of splits that it gets wrong.
 """
 
 import gc
+import json
 import os
 import platform
 import random
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable
-from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import pandas as pd
 
@@ -24,11 +26,14 @@ from distribution.plans.allocation import allocate
 from distribution.plans.document import Plan, load_plan
 from distribution.plans.templates import template_path
 from distribution.types import Component, EnrolmentInput, HouseholdInput, IncomePart, PlanInput
+from tests.bench.peers import peer_python
 
 HOUSEHOLDS = 50_000
 NATION = 4_000_000
 VILLAGE = 400
 SEED = 20_261_125
+TOTAL_FEN = 1_234_567_891
+HORDAK = "django-hordak==2.0.0"
 ONE_VILLAGE = "520499101201"
 SPLIT_LIMIT_S, ALLOCATION_LIMIT_S = 0.1, 1.5
 NATION_LIMIT_S, NATION_LIMIT_MB = 120, 1024
@@ -71,16 +76,14 @@ def integer_split(total: int, weights: list[int]) -> list[int]:
     return shares
 
 
-def corrected_split(total: int, weights: list[int]) -> list[int]:
-    """Rounding half-even with a correction of the rows already rounded in that direction (`ratio_split`)."""
-    whole = sum(weights)
-    exact = [Decimal(total * weight) / whole for weight in weights]
-    shares = [int(value.quantize(Decimal(1), ROUND_HALF_EVEN)) for value in exact]
-    rest = total - sum(shares)
-    order = sorted(range(len(shares)), key=lambda index: exact[index] - shares[index])
-    for index in order[: abs(rest)]:
-        shares[index] += 1 if rest > 0 else -1
-    return shares
+def hordak_splits(cases: list[tuple[int, list[int]]]) -> list[tuple[list[int], float]]:
+    """Return what django-hordak makes of every case: the shares [fen] and its processor time [s]."""
+    python = peer_python("hordak", HORDAK)
+    script = Path(__file__).with_name("peer_hordak.py")
+    done = subprocess.run(
+        [python, script], input=json.dumps(cases), text=True, capture_output=True, check=True
+    )
+    return [(shares, seconds) for shares, seconds in json.loads(done.stdout)]
 
 
 def best_of(count: int, work: Callable[[], object]) -> float:
@@ -94,16 +97,19 @@ def best_of(count: int, work: Callable[[], object]) -> float:
     return min(times)
 
 
-def wrong(method: Callable[[int, list[int]], list[int]], chooser: random.Random, count: int = 500) -> int:
-    """Return how many random splits do not sum up, or are off an exact share by a fen or more."""
-    bad = 0
-    for _ in range(count):
-        weights = [chooser.randrange(1, 50) for _ in range(chooser.randrange(2, 40))]
-        total = chooser.randrange(1, 10**9)
-        shares, whole = method(total, weights), sum(weights)
-        exact = (Fraction(total * weight, whole) for weight in weights)
-        bad += sum(shares) != total or any(abs(a - b) >= 1 for a, b in zip(shares, exact, strict=True))
-    return bad
+def random_cases(chooser: random.Random, count: int = 500) -> list[tuple[int, list[int]]]:
+    """Return totals [fen] with the weights that they are split by."""
+    return [
+        (chooser.randrange(1, 10**9), [chooser.randrange(1, 50) for _ in range(chooser.randrange(2, 40))])
+        for _ in range(count)
+    ]
+
+
+def is_wrong(total: int, weights: list[int], shares: list[int]) -> bool:
+    """Tell whether a split does not sum up, or is off an exact share by a fen or more."""
+    whole = sum(weights)
+    exact = (Fraction(total * weight, whole) for weight in weights)
+    return sum(shares) != total or any(abs(a - b) >= 1 for a, b in zip(shares, exact, strict=True))
 
 
 def say(text: str) -> None:
@@ -111,24 +117,32 @@ def say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
+def tell(name: str, seconds: float, shares: list[int], wrong: int) -> None:
+    """Print what a way of splitting needs and what it gets wrong."""
+    gap = sum(shares) - TOTAL_FEN
+    say(f"{name:28} {seconds * 1000:9.1f} ms   sum off by {gap:6d} fen   {wrong:3d} of 500 wrong")
+
+
 def compare_splits(chooser: random.Random) -> float:
     """Measure every way of splitting 50 000 weights, and return our time [s]."""
     weights = [chooser.randrange(1, 6) for _ in range(HOUSEHOLDS)]
     keys = [f"{chooser.getrandbits(64):016x}" for _ in weights]
-    total = 1_234_567_891
+    cases = random_cases(chooser)
     methods: list[tuple[str, Callable[[int, list[int]], list[int]]]] = [
         ("sunledger split", lambda fen, parts: split(fen, parts, keys[: len(parts)])),
         ("pandas one-liner", pandas_split),
         ("integer loop, list order", integer_split),
-        ("half-even with correction", corrected_split),
     ]
     results = []
     for name, method in methods:
-        seconds = best_of(5, lambda method=method: method(total, weights))
+        seconds = best_of(5, lambda method=method: method(TOTAL_FEN, weights))
         results.append(seconds)
-        gap = sum(method(total, weights)) - total
-        bad = wrong(method, chooser)
-        say(f"{name:28} {seconds * 1000:9.1f} ms   sum off by {gap:6d} fen   {bad:3d} of 500 wrong")
+        wrong = sum(is_wrong(*case, method(*case)) for case in cases)
+        tell(name, seconds, method(TOTAL_FEN, weights), wrong)
+    (shares, seconds), *answers = hordak_splits([(TOTAL_FEN, weights), *cases])
+    wrong = sum(is_wrong(*case, answer) for case, (answer, _) in zip(cases, answers, strict=True))
+    tell(f"{HORDAK}", seconds, shares, wrong)
+    say(f"django-hordak needs {seconds / results[0]:.0f} times as long (at least 20 wanted)")
     return results[0]
 
 
