@@ -56,6 +56,9 @@ class Permission(StrEnum):
     EDIT_REGISTRY = "edit_registry"
     IMPORT_SETTLEMENT = "import_settlement"
     ACKNOWLEDGE_EVENTS = "acknowledge_events"
+    DISPATCH_WORK_ORDERS = "dispatch_work_orders"
+    HANDLE_WORK_ORDERS = "handle_work_orders"
+    CLOSE_WORK_ORDERS = "close_work_orders"
     COMPUTE_RUN = "compute_run"
     VOTE_VILLAGE = "vote_village"
     APPROVE_TOWNSHIP = "approve_township"
@@ -83,6 +86,9 @@ _PERMISSION_WORDS = {
     "edit_registry": "修改台账",
     "import_settlement": "导入结算单",
     "acknowledge_events": "处理运行事件",
+    "dispatch_work_orders": "派发运维工单",
+    "handle_work_orders": "办理运维工单",
+    "close_work_orders": "验收运维工单",
     "compute_run": "测算分配",
     "vote_village": "村级表决",
     "approve_township": "乡镇审核",
@@ -112,6 +118,9 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.EDIT_REGISTRY,
             Permission.IMPORT_SETTLEMENT,
             Permission.ACKNOWLEDGE_EVENTS,
+            Permission.DISPATCH_WORK_ORDERS,
+            Permission.HANDLE_WORK_ORDERS,
+            Permission.CLOSE_WORK_ORDERS,
             Permission.COMPUTE_RUN,
             Permission.APPROVE_COUNTY,
             Permission.DECIDE_OBJECTION,
@@ -120,7 +129,13 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         }
     ),
     Role.TOWNSHIP: frozenset(
-        _VIEWS | {Permission.APPROVE_TOWNSHIP, Permission.DECIDE_OBJECTION, Permission.ACKNOWLEDGE_EVENTS}
+        _VIEWS
+        | {
+            Permission.APPROVE_TOWNSHIP,
+            Permission.DECIDE_OBJECTION,
+            Permission.ACKNOWLEDGE_EVENTS,
+            Permission.DISPATCH_WORK_ORDERS,
+        }
     ),
     Role.VILLAGE: frozenset(_VIEWS | {Permission.VOTE_VILLAGE, Permission.OPEN_NOTICE}),
     Role.FINANCE: frozenset(
@@ -131,6 +146,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.VIEW_PUBLIC,
             Permission.VIEW_STATIONS,
             Permission.ACKNOWLEDGE_EVENTS,
+            Permission.HANDLE_WORK_ORDERS,
             Permission.VIEW_OPERATIONS,
         }
     ),
@@ -159,13 +175,15 @@ class Actor:
     """Somebody who reads or writes: a login, or the system itself.
 
     `area` is a 12-digit division code; the actor sees what lies in that division. The empty area is the
-    whole installation (system and province).
+    whole installation (system and province). A `company` further limits the actor to the stations that
+    this O&M company (运维单位) looks after.
     """
 
     user_id: str
     name: str
     role: Role
     area: str = ""
+    company: str = ""
 
     @property
     def area_prefix(self) -> str:

@@ -243,12 +243,15 @@ class StationShare:
 def station_in_area(actor: Actor) -> ColumnElement[bool]:
     """Return the condition on `StationRow`: hosted in the actor's area, or a share is held there.
 
-    A station that was recorded by mistake (`withdrawn_at`) is seen by nobody.
+    The person of an O&M company sees only the stations of the company. A station that was recorded by
+    mistake (`withdrawn_at`) is seen by nobody.
     """
     shared = select(StationShareRow.station_id).where(
         known(StationShareRow), in_area(actor, StationShareRow.village_code)
     )
     here = or_(in_area(actor, StationRow.division_code), StationRow.id.in_(shared))
+    if actor.company:
+        here = and_(here, StationRow.maintenance_company == actor.company)
     return and_(StationRow.withdrawn_at.is_(None), here)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
 from registry.actors import PERMISSIONS, Actor, Permission, Role, area_prefix, scope
+from registry.companies import CompanyLoginRow
 from registry.facts import Recorded
 from store.db import Base, UtcDateTime, new_id
 from store.problem import Problem, ProblemsError
@@ -134,12 +135,16 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """A user to be made; `area` is a 12-digit division code, empty for the whole installation."""
+    """A user to be made; `area` is a 12-digit division code, empty for the whole installation.
+
+    `company` limits a user of role MAINTENANCE to the stations of that O&M company.
+    """
 
     login: str
     name: str
     role: Role
     area: str = ""
+    company: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +225,7 @@ def create_user(
     actor.require(Permission.MANAGE_USERS)
     if not actor.covers(new.area):
         raise PermissionError(f"{new.area or '全部'} 不在 {actor.name} 的辖区内")
-    _refuse_login(session, new.login)
+    _refuse_login(session, new)
     password = password or one_time_password()
     row = UserRow(
         id=new_id("user"),
@@ -239,11 +244,20 @@ def create_user(
     )
     session.add(row)
     session.flush()
+    if new.company:
+        stamp = {"recorded_at": now, "recorded_by": actor.user_id}
+        session.add(CompanyLoginRow(user_id=row.id, company=new.company, **stamp))
+        session.flush()
     audit.record(session, actor, audit.Entry("create", "user", row.id, after=new), now)
     return password
 
 
-def _refuse_login(session: Session, login: str) -> None:
+def _refuse_login(session: Session, new: NewUser) -> None:
+    login = new.login
+    if new.company and new.role is not Role.MAINTENANCE:
+        raise ProblemsError(
+            [Problem(f"登录名 {login}", "只有运维角色才属于运维单位", "去掉运维单位或改用运维角色")]
+        )
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,63}", login):
         raise ProblemsError(
             [Problem(f"登录名 {login}", "格式不对", "用 2 到 64 个小写字母、数字、点、横线或下划线")]
@@ -321,8 +335,8 @@ def _refuse(session: Session, credentials: Credentials, now: datetime, policy: L
     return Refusal("登录名或口令不对", delay_seconds=min(2 ** (row.failed_count - 1), 8))
 
 
-def _actor(row: UserRow) -> Actor:
-    return Actor(row.id, row.name, Role(row.role), row.area)
+def _actor(row: UserRow, company: str = "") -> Actor:
+    return Actor(row.id, row.name, Role(row.role), row.area, company)
 
 
 def open_session(
@@ -354,18 +368,19 @@ def actor_of_session(
     Reads only; role and area are those of this moment, not of the login.
     """
     statement = (
-        select(UserSessionRow, UserRow)
+        select(UserSessionRow, UserRow, CompanyLoginRow.company)
         .join(UserRow, UserRow.id == UserSessionRow.user_id)
+        .outerjoin(CompanyLoginRow, CompanyLoginRow.user_id == UserRow.id)
         .where(UserSessionRow.token_hash == _digest(token), UserRow.disabled.is_(False))
         .where(UserSessionRow.expires_at > now, UserSessionRow.last_seen_at > now - policy.idle)
     )
     found = session.execute(statement).first()
     if found is None:
         return None
-    row, user = found
+    row, user, company = found
     must_change = user.must_change_password or now - user.password_set_at > policy.password_age
     stale = now - row.last_seen_at > _TOUCH_AFTER
-    return OpenSession(_actor(user), row.csrf_token, must_change, row.expires_at, stale)
+    return OpenSession(_actor(user, company or ""), row.csrf_token, must_change, row.expires_at, stale)
 
 
 def touch_session(session: Session, token: str, now: datetime) -> None:

@@ -30,13 +30,14 @@ def add(
         str, typer.Option("--role", help="county、township、village、finance、maintenance 或 auditor")
     ],
     area: Annotated[str, typer.Option("--area", help="辖区的 12 位区划代码；空为全部")] = "",
+    company: Annotated[str, typer.Option("--company", help="运维单位：只看台账里归它运维的电站")] = "",
     data: DataOption = None,
     config: ConfigOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """新建登录账号，给出一次性口令（首次登录必须修改）。"""
-    arguments = {"login": login, "name": name, "role": role, "area": area}
+    arguments = {"login": login, "name": name, "role": role, "area": area, "company": company}
     run_operation("user-add", arguments, data=data, config=config, as_json=as_json)
 
 

@@ -38,11 +38,13 @@ def list_users(services: Services) -> Outcome:
     return Outcome(f"{len(rows)} 个登录", COLUMNS, rows)
 
 
-def add_user(services: Services, *, login: str, name: str, role: str, area: str = "") -> Outcome:
+def add_user(  # noqa: PLR0913, the options of the command
+    services: Services, *, login: str, name: str, role: str, area: str = "", company: str = ""
+) -> Outcome:
     """Make a login with a one-time password, which is shown once and must be changed at the first use."""
     if role not in ROLES:
         raise ProblemsError([Problem("角色", f"没有 {role}", f"可以是：{'、'.join(ROLES)}")])
-    new = NewUser(login, name, Role(role), area)
+    new = NewUser(login, name, Role(role), area, company)
     with services.database.transaction() as session:
         password = create_user(session, OPERATOR, new, services.clock())
     return Outcome("已建立；口令只显示这一次", CREDENTIAL, ({"login": login, "password": password},))
