@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Depends
 
-from api.resources import allocations, operations, session, settlements, statements, stations
+from api.resources import allocations, operations, plans, session, settlements, statements, stations
 from api.resources.problems import BEARER, problems
 
 PREFIX = "/api/v1"
-READ = (stations, settlements, allocations, statements, operations)
+READ = (stations, settlements, plans, allocations, statements, operations)
 
 
 def routers() -> list[APIRouter]:

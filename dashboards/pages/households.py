@@ -79,3 +79,8 @@ def show_households(
 def _row(one: Household) -> HouseholdRow:
     status = f"{day(one.left_on)}迁出" if one.left_on else "在册"
     return HouseholdRow(one.id, one.number, one.village_group, one.name, one.registered_on, status)
+
+
+def household_labels(session: Session, actor: Actor) -> dict[str, str]:
+    """Return name and number of every household of the actor's area by id, for lists of amounts."""
+    return {one.id: f"{one.name} {one.number}" for one in households(session, actor)}

@@ -4,7 +4,7 @@ Owns the page and the forms of testing, approving, publishing and retiring. The 
 who may take which step, is `distribution.plans`'.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated
@@ -18,6 +18,7 @@ from dashboards.pages.downloads import attached
 from dashboards.pages.plans import CRUMB, TOML, Editor, KeptText, Reader, Reading, applies, kept_text
 from dashboards.web import check_form, redirect, render, requires, services_of
 from distribution.plans.document import Plan, load_plan, plan_hash
+from distribution.plans.primitives import KIND_WORDS, AnyStep
 from distribution.plans.states import PlanState, StateChange
 from distribution.plans.tables import (
     OwnPlanError,
@@ -44,7 +45,6 @@ class StepRow:
 
     number: int
     label: str
-    kind: str
     money: str
     clause: str
 
@@ -138,21 +138,24 @@ def _steps(plan: Plan) -> tuple[StepRow, ...]:
     return tuple(
         StepRow(
             number,
-            step.label or step.name or step.kind,
-            step.kind,
-            _money(plan, tuple(step.takes_from()) or tuple(step.pays_from()), tuple(step.gives_to())),
+            step.label or KIND_WORDS[step.kind],
+            _money(plan, step),
             step.clause,
         )
         for number, step in enumerate(plan.steps, start=1)
     )
 
 
-def _money(plan: Plan, sources: tuple[str, ...], targets: tuple[str, ...]) -> str:
-    left = "、".join(plan.purse_label(name) for name in dict.fromkeys(sources))
-    right = "、".join(plan.purse_label(name) for name in dict.fromkeys(targets))
-    if left and right:
-        return f"{left} → {right}"
-    return f"从{left}发放" if left else f"进入{right}" if right else ""
+def _money(plan: Plan, step: AnyStep) -> str:
+    def words(names: Iterable[str]) -> str:
+        return "、".join(plan.purse_label(name) for name in dict.fromkeys(names))
+
+    payer, source, target = words(step.pays_from()), words(step.takes_from()), words(step.gives_to())
+    if payer:
+        return f"从{payer}发放"
+    if source:
+        return f"{source} → {target}" if target else f"从{source}列支"
+    return f"进入{target}" if target else ""
 
 
 @router.get("/plans/{plan_id}/{version}/file")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from dashboards.month_work import month_choices
 from dashboards.pages.downloads import XLSX, attached
+from dashboards.pages.households import household_labels
 from dashboards.pages.plans import CRUMB, KeptText, Reader, Reading
 from dashboards.paging import Pager, paged
 from dashboards.web import Crumb, render, services_of
@@ -44,6 +45,7 @@ class TrialView:
 
     trial: Trial
     names: dict[str, str]
+    """Names of divisions by code, and of households by id."""
     months: tuple[str, ...]
     gaining: int
     losing: int
@@ -72,10 +74,10 @@ def show_trial(
     people = trial.households
     address = f"/plans/{plan.id}/{plan.version}"
     span = {"first": trial.months[0], "last": trial.months[-1]}
-    rows, pager = paged(people, asked.page, f"{address}/trial", span)
+    rows, pager = paged([one for one in people if one.delta_fen], asked.page, f"{address}/trial", span)
     view = TrialView(
         trial=trial,
-        names=division_names(session),
+        names=division_names(session) | household_labels(session, actor),
         months=choices,
         gaining=sum(1 for one in people if one.delta_fen > 0),
         losing=sum(1 for one in people if one.delta_fen < 0),
@@ -144,7 +146,10 @@ def trial_file(
     """Hand out the trial as a workbook: totals, and every household with its causes."""
     plan = load_plan(text)
     trial = try_plan(session, actor, plan, _months(month_choices(services_of(request).clock()), asked))
-    content = write_xlsx(_sheets(trial, division_names(session)), services_of(request).watermark)
+    content = write_xlsx(
+        _sheets(trial, division_names(session) | household_labels(session, actor)),
+        services_of(request).watermark,
+    )
     return attached(content, XLSX, f"{plan.title}_第{plan.version}版_试算.xlsx")
 
 
@@ -164,7 +169,7 @@ def _sheets(trial: Trial, names: dict[str, str]) -> tuple[SheetContent, ...]:
     people = [
         (
             names.get(one.village_code, one.village_code),
-            one.payee_id,
+            names.get(one.payee_id, one.payee_id),
             one.old_fen,
             one.new_fen,
             one.delta_fen,
@@ -178,7 +183,7 @@ def _sheets(trial: Trial, names: dict[str, str]) -> tuple[SheetContent, ...]:
         SheetContent(
             "各户变化",
             title,
-            (Column("村"), Column("户编号", width=22), *amounts, Column("原因", width=60)),
+            (Column("村"), Column("户", width=22), *amounts, Column("原因", width=60)),
             people,
             notes,
             total=("合计", "", *sums, sums[1] - sums[0], ""),

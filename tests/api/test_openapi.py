@@ -44,6 +44,8 @@ def true_values(county: County) -> dict[str, list[Any]]:
         "household_id": families,
         "month": [BOOKED_MONTH, MONTH],
         "period": [BOOKED_MONTH, MONTH, "2026"],
+        "plan_id": ["default-county"],
+        "version": [1, 2],
     }
 
 

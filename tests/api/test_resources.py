@@ -24,6 +24,8 @@ from store.periods import Period
 from tests.api.conftest import BOOKED_MONTH, MONTH, NOON, PASSWORD, County, Program
 
 V1 = "/api/v1"
+COMMON = f"{V1}/plans/"
+"""What has no area: a plan is public, whoever it applies to."""
 ROLES = ("county", "township", "village", "finance", "maintenance", "auditor", "public")
 
 
@@ -59,12 +61,15 @@ def filled(county: County, path: str) -> str:
         "month": BOOKED_MONTH,
         "household_id": household.id,
         "period": BOOKED_MONTH,
+        "plan_id": "default-county",
+        "version": "1",
     }
     address = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], path)
     question = {
         "/energy": f"?period={MONTH}",
         "/settlements": f"?month={MONTH}",
         "/allocations": f"?month={MONTH}",
+        "/trial": f"?month={MONTH}",
     }
     return address + next((text for end, text in question.items() if address.endswith(end)), "")
 
@@ -133,7 +138,9 @@ def foreign_addresses(county: County) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("role", ["township", "village"])
-@pytest.mark.parametrize("path", [one.path for one in READS if "{" in one.path])
+@pytest.mark.parametrize(
+    "path", [one.path for one in READS if "{" in one.path and not one.path.startswith(COMMON)]
+)
 def test_what_lies_outside_the_area_is_not_there(county, role, path):
     address = foreign_addresses(county)[path.removeprefix(V1)]
     assert county["county"].get(V1 + address).status_code == 200
@@ -484,3 +491,24 @@ def test_no_permission_is_missing_from_the_matrix():
         Permission.VIEW_HOUSEHOLDS,
         Permission.VIEW_OPERATIONS,
     }
+
+
+# Plans
+
+
+def test_a_plan_has_its_text_and_life_and_its_trial_adds_up(county):
+    (summary,) = county["auditor"].json(f"{V1}/plans")
+    shown = county["auditor"].json(f"{V1}/plans/{summary['plan_id']}/{summary['version']}")
+    assert 'id = "default-county"' in shown["text"]
+    assert [one["state"] for one in shown["states"]] == ["draft", "tested", "approved", "published"]
+    assert shown["publications"][0]["division_code"] == ""
+    address = f"{V1}/plans/default-county/1/trial?month={MONTH}&month={BOOKED_MONTH}"
+    trial = county["auditor"].json(address)
+    assert trial["months"] == sorted({MONTH, BOOKED_MONTH})
+    assert trial["computed"] > 0
+    assert trial["problems"] == []
+    for one in trial["changes"]:
+        assert one["new_fen"] - one["old_fen"] == sum(cause["delta_fen"] for cause in one["causes"])
+    problem_of(county["auditor"].get(f"{V1}/plans/nothing/1"), 404)
+    problem_of(county["auditor"].get(f"{V1}/plans/nothing/1/trial?month={MONTH}"), 404)
+    problem_of(county["auditor"].get(f"{V1}/plans/default-county/1/trial"), 422)

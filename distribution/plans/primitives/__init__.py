@@ -3,6 +3,7 @@
 Owns the list of step kinds that a plan may use.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Discriminator
@@ -80,3 +81,42 @@ AnyStep = Annotated[
     | Posting,
     Discriminator("kind"),
 ]
+
+KIND_WORDS: Mapping[str, str] = {
+    "income": "分项收入",
+    "receivables": "应收未到",
+    "clear_advance": "归还垫付",
+    "equity_stake": "持股收益",
+    "joint_income": "联村电站份额",
+    "deduct": "按序扣除",
+    "actual_cost": "据实列支",
+    "aggregate_cap": "成本合计上限",
+    "reserve": "储备金",
+    "debt_service": "还本付息",
+    "split": "按比例分",
+    "fixed_first": "先提定额",
+    "pool": "统筹",
+    "switch": "期间内换办法",
+    "cycle": "按周期发放",
+    "carry_over": "结转",
+    "round": "取整",
+    "class_table": "分类标准",
+    "enrolled_amount": "逐户定额",
+    "by_weight": "按权重分",
+    "floor": "保底",
+    "ceiling": "封顶",
+    "posts": "公益岗位",
+    "award": "定期奖补",
+    "points": "积分",
+    "spend": "逐笔支出",
+    "test": "占比检验",
+    "work_gate": "先劳后酬",
+    "exclude": "互斥",
+    "eligibility": "资格",
+    "override": "豁免",
+    "negative_use": "负面清单",
+    "equal_split": "平均分配识别",
+    "approval": "审批和公示",
+    "posting": "科目和用途",
+}
+"""What each kind of step does, in a few Chinese words, for lists of steps that have no label."""

@@ -14,7 +14,7 @@ from distribution.plans.checks import check_plan
 from distribution.plans.document import load_plan
 from distribution.plans.explanation import render_line
 from distribution.plans.inputs import parse_input
-from distribution.plans.primitives import AnyStep
+from distribution.plans.primitives import KIND_WORDS, AnyStep
 from distribution.plans.published import recompute
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -25,6 +25,10 @@ STEPS = TypeAdapter(AnyStep)
 
 def kinds():
     return {get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(get_args(AnyStep)[0])}
+
+
+def test_every_kind_of_step_has_a_word():
+    assert set(KIND_WORDS) == kinds()
 
 
 def test_the_whole_example_is_a_sound_plan_that_reproduces_its_case():
