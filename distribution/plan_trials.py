@@ -4,22 +4,14 @@ Owns the trial over months and villages, and the sums over them. Nothing is kept
 allocation and the comparison themselves are `distribution.plans`'.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from distribution.approval.runs import Run, allocation_of, inputs_of, runs
 from distribution.plans.allocation import allocate
-from distribution.plans.comparison import (
-    CAUSE_LABELS,
-    Cause,
-    CauseKind,
-    Change,
-    PlanDifference,
-    TotalChange,
-    compare,
-)
+from distribution.plans.comparison import Change, PlanDifference, TotalChange, add_up, compare
 from distribution.plans.document import Plan
 from distribution.types import PayeeKind
 from registry.actors import Actor, Permission, area_prefix
@@ -93,14 +85,14 @@ def try_plan(session: Session, actor: Actor, plan: Plan, months: Sequence[str]) 
         for run in runs(session, actor, period=month)
         if run.kind == REGULAR and _covers(plan, run.book)
     )
-    done = [one.difference for one in villages if one.difference is not None]
+    sums = add_up([one.difference for one in villages if one.difference is not None])
     return Trial(
         plan=plan,
         months=chosen,
         villages=tuple(sorted(villages, key=lambda one: (one.village_code, one.month))),
-        deductions=_totals(one.deductions for one in done),
-        purses=_totals(one.purses for one in done),
-        changes=_changes([one.changes for one in done]),
+        deductions=sums.deductions,
+        purses=sums.purses,
+        changes=sums.changes,
     )
 
 
@@ -115,48 +107,3 @@ def _village(session: Session, actor: Actor, plan: Plan, run: Run) -> VillageTri
     except ProblemsError as error:
         return VillageTrial(run.book, run.period, run.id, None, tuple(error.problems))
     return VillageTrial(run.book, run.period, run.id, difference)
-
-
-def _totals(parts: Iterable[Sequence[TotalChange]]) -> tuple[TotalChange, ...]:
-    sums: dict[str, TotalChange] = {}
-    for part in parts:
-        for one in part:
-            known = sums.get(one.name, TotalChange(one.name, one.label, 0, 0))
-            sums[one.name] = TotalChange(
-                one.name, one.label, known.old_fen + one.old_fen, known.new_fen + one.new_fen
-            )
-    return tuple(sums.values())
-
-
-def _changes(parts: Sequence[Sequence[Change]]) -> tuple[Change, ...]:
-    """Add up the changes of each payee; over several months a cause is told by its kind."""
-    if len(parts) == 1:
-        return tuple(parts[0])
-    grouped: dict[tuple[PayeeKind, str, str], list[Change]] = {}
-    for part in parts:
-        for one in part:
-            grouped.setdefault((one.payee_kind, one.payee_id, one.village_code), []).append(one)
-    found = [
-        Change(
-            kind,
-            payee,
-            village,
-            sum(one.old_fen for one in mine),
-            sum(one.new_fen for one in mine),
-            _causes(mine),
-        )
-        for (kind, payee, village), mine in grouped.items()
-    ]
-    return tuple(
-        sorted(
-            found, key=lambda one: (one.payee_kind is not PayeeKind.HOUSEHOLD, one.delta_fen, one.payee_id)
-        )
-    )
-
-
-def _causes(mine: Sequence[Change]) -> tuple[Cause, ...]:
-    sums: dict[CauseKind, int] = {}
-    for one in mine:
-        for cause in one.causes:
-            sums[cause.kind] = sums.get(cause.kind, 0) + cause.delta_fen
-    return tuple(Cause(kind, CAUSE_LABELS[kind], delta) for kind, delta in sums.items() if delta)

@@ -11,6 +11,7 @@ from api.outcome import Exit, Outcome
 from store.problem import Problem, ProblemsError
 
 if TYPE_CHECKING:
+    from distribution.plans.comparison import Change
     from distribution.plans.document import Plan
     from distribution.types import Allocation
 
@@ -67,37 +68,72 @@ def simulate(plan: PlanFile, inputs: InputFile, *, as_json: JsonOption = False) 
 
 
 @app.command()
-def diff(old: PlanFile, new: PlanFile, inputs: InputFile, *, as_json: JsonOption = False) -> None:
-    """同一份输入按两个方案各算一遍，列出每户的变化和原因。"""
-    from distribution.money import yuan
+def diff(
+    old: PlanFile,
+    new: PlanFile,
+    inputs: Annotated[
+        list[Path],
+        typer.Option("--inputs", help="输入（JSON），可写多次，合计各份", exists=True, dir_okay=False),
+    ],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """同样的输入按两个方案各算一遍，列出每户的变化和原因。"""
+    from distribution.plans.comparison import add_up
     from distribution.plans.comparison import diff as compare
     from distribution.plans.document import load_plan
     from distribution.plans.inputs import parse_input
 
     with refusing(as_json=as_json):
-        found = compare(load_plan(old), load_plan(new), parse_input(inputs.read_bytes(), inputs.name))
-        rows = tuple(
-            {
-                "payee": change.payee_id,
-                "old_yuan": yuan(change.old_fen),
-                "new_yuan": yuan(change.new_fen),
-                "delta_yuan": yuan(change.delta_fen),
-                "old_fen": change.old_fen,
-                "new_fen": change.new_fen,
-                "delta_fen": change.delta_fen,
-                "causes": "；".join(str(cause.text) for cause in change.causes),
-            }
-            for change in found.changes
-        )
-        columns = {
-            "payee": "对象",
-            "old_yuan": "原（元）",
-            "new_yuan": "新（元）",
-            "delta_yuan": "变化（元）",
-            "causes": "原因",
+        before, after = load_plan(old), load_plan(new)
+        parts = [compare(before, after, parse_input(one.read_bytes(), one.name)) for one in inputs]
+        show(_changes(add_up(parts).changes), as_json=as_json)
+
+
+def _changes(changes: "tuple[Change, ...]") -> Outcome:
+    from distribution.money import yuan
+
+    rows = tuple(
+        {
+            "payee": change.payee_id,
+            "village_code": change.village_code,
+            "old_yuan": yuan(change.old_fen),
+            "new_yuan": yuan(change.new_fen),
+            "delta_yuan": yuan(change.delta_fen),
+            "old_fen": change.old_fen,
+            "new_fen": change.new_fen,
+            "delta_fen": change.delta_fen,
+            "causes": "；".join(f"{cause.text}（{yuan(cause.delta_fen)} 元）" for cause in change.causes),
         }
-        summary = f"{found.gaining} 户增加，{found.losing} 户减少"
-        show(Outcome(summary, columns, rows), as_json=as_json)
+        for change in changes
+        if change.delta_fen
+    )
+    columns = {
+        "payee": "对象",
+        "old_yuan": "原（元）",
+        "new_yuan": "新（元）",
+        "delta_yuan": "变化（元）",
+        "causes": "原因",
+    }
+    people = [change.delta_fen for change in changes if change.payee_kind == "household"]
+    more, less = sum(1 for delta in people if delta > 0), sum(1 for delta in people if delta < 0)
+    return Outcome(f"{more} 户增加，{less} 户减少，{len(people) - more - less} 户不变", columns, rows)
+
+
+@app.command()
+def recompute(
+    published: Annotated[Path, typer.Argument(help="公布的核算表（CSV）", exists=True, dir_okay=False)],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """把公布的核算表重新分一遍，逐行核对金额；不需要数据库，谁都能做。"""
+    from distribution.plans.published import recompute as check_again
+
+    with refusing(as_json=as_json):
+        problems = check_again(published.read_text(encoding="utf-8-sig"))
+        words = f"有 {len(problems)} 行对不上" if problems else "每一行都对得上，一分不差"
+        outcome = Outcome(words, {}, (), tuple(problems), Exit.FOUND if problems else Exit.DONE)
+        show(outcome, as_json=as_json)
 
 
 @app.command()

@@ -10,12 +10,13 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
 from dashboards.month_work import month_choices
-from dashboards.pages.notice import notice_address
-from dashboards.web import NotFoundError, reading, requires, services_of
+from dashboards.pages.notice import notice_address, posted
+from dashboards.web import NotFoundError, open_to_all, reading, requires, services_of
 from distribution.approval.notices import notice_list, notice_of
 from distribution.approval.runs import run
 from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
 from distribution.exports.sheets import settlement_xlsx, statement_xlsx
+from distribution.published_lists import published_lists
 from distribution.settlement.columns import load_layout
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import discrepancies
@@ -123,3 +124,17 @@ def settlements_as_xlsx(request: Request, actor: Reader, session: Reading, month
         services.watermark,
     )
     return attached(content, XLSX, f"{Period.parse(month).label}_对账单.xlsx")
+
+
+@router.get(
+    "/notices/{run_id}/{code}/lists/{purse}",
+    dependencies=[Depends(open_to_all("核算表里没有姓名、类别和编号，供任何人验算"))],
+)
+def notice_list_file(session: Reading, run_id: str, code: str, purse: str) -> Response:
+    """Hand out the list with which anybody can recompute a purse of a posted notice."""
+    notice, content = posted(session, run_id, code)
+    for one in published_lists(session, notice):
+        if one.purse == purse:
+            name = f"{content.number}_{one.label}_核算表.csv"
+            return attached(one.text.encode("utf-8-sig"), "text/csv", name)
+    raise NotFoundError(purse)

@@ -17,6 +17,7 @@ from dashboards.pages.statement import Term
 from dashboards.web import Crumb, NotFoundError, open_to_all, reading, render, requires
 from distribution.approval.notices import Notice, NoticeList, notice_list, notice_of
 from distribution.approval.runs import run
+from distribution.published_lists import PublishedList, published_lists
 from documents.qr import qr_svg
 from registry.actors import PUBLIC, Actor, Permission
 from registry.divisions import division_name
@@ -41,6 +42,7 @@ class NoticeView:
     state_word: str
     qr: str
     code: str
+    lists: tuple[PublishedList, ...]
 
 
 def notice_address(request: Request, notice: Notice) -> str:
@@ -53,13 +55,19 @@ def notice_address(request: Request, notice: Notice) -> str:
 )
 def show_notice(request: Request, session: Reading, run_id: str, code: str) -> HTMLResponse:
     """Show a posted notice to anybody who holds its printed code."""
+    notice, content = posted(session, run_id, code)
+    return render(request, "notice.html", "公示", view=_view(request, session, (run_id, content), notice))
+
+
+def posted(session: Session, run_id: str, code: str) -> tuple[Notice, NoticeList]:
+    """Return the notice that has this code; raises NotFoundError when there is none."""
     try:
         found = notice_of(session, PUBLIC, run_id)
     except LookupError as error:
         raise NotFoundError(run_id) from error
     if found is None or not hmac.compare_digest(found[0].list_hash[:_CODE_LENGTH].encode(), code.encode()):
         raise NotFoundError(run_id)
-    return render(request, "notice.html", "公示", view=_view(request, session, (run_id, found[1]), found[0]))
+    return found
 
 
 @router.get("/runs/{run_id}/notice")
@@ -94,6 +102,7 @@ def _view(
         state_word="未张贴" if notice is None else "公示已结束" if notice.closed_at else "公示中",
         qr="" if notice is None else qr_svg(notice_address(request, notice)),
         code="" if notice is None else notice.list_hash[:_CODE_LENGTH],
+        lists=() if notice is None else published_lists(session, notice),
     )
 
 

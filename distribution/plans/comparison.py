@@ -4,7 +4,7 @@ Owns the decomposition of a change into causes that add up to it, to the fen. It
 that only moved by rounding has the cause 尾差.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -141,6 +141,54 @@ def compare(old: Allocation, new: Allocation) -> PlanDifference:
         tuple(_total_changes(_deduction_totals(old), _deduction_totals(new))),
         tuple(_total_changes(_purse_totals(old), _purse_totals(new))),
         tuple(changes),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceSum:
+    """Several differences (villages, months) added up: totals by name, and one change for each payee."""
+
+    deductions: tuple[TotalChange, ...]
+    purses: tuple[TotalChange, ...]
+    changes: tuple[Change, ...]
+
+
+def add_up(parts: Sequence[PlanDifference]) -> DifferenceSum:
+    """Return the sum of several differences; where a payee is in more than one, causes are told by kind."""
+    return DifferenceSum(
+        _added_totals(part.deductions for part in parts),
+        _added_totals(part.purses for part in parts),
+        _added_changes(part.changes for part in parts),
+    )
+
+
+def _added_totals(parts: Iterable[Sequence[TotalChange]]) -> tuple[TotalChange, ...]:
+    sums: dict[str, TotalChange] = {}
+    for one in (one for part in parts for one in part):
+        known = sums.get(one.name, TotalChange(one.name, one.label, 0, 0))
+        old_fen, new_fen = known.old_fen + one.old_fen, known.new_fen + one.new_fen
+        sums[one.name] = TotalChange(one.name, one.label, old_fen, new_fen)
+    return tuple(sums.values())
+
+
+def _added_changes(parts: Iterable[Sequence[Change]]) -> tuple[Change, ...]:
+    grouped: dict[tuple[PayeeKind, str, str], list[Change]] = {}
+    for one in (one for part in parts for one in part):
+        grouped.setdefault((one.payee_kind, one.payee_id, one.village_code), []).append(one)
+    return tuple(sorted((_added_change(mine) for mine in grouped.values()), key=_order))
+
+
+def _added_change(mine: Sequence[Change]) -> Change:
+    if len(mine) == 1:
+        return mine[0]
+    sums: dict[CauseKind, int] = {}
+    for cause in (cause for one in mine for cause in one.causes):
+        sums[cause.kind] = sums.get(cause.kind, 0) + cause.delta_fen
+    return replace(
+        mine[0],
+        old_fen=sum(one.old_fen for one in mine),
+        new_fen=sum(one.new_fen for one in mine),
+        causes=tuple(Cause(kind, CAUSE_LABELS[kind], delta) for kind, delta in sums.items() if delta),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,15 +130,51 @@ def test_a_plan_is_checked_and_tried_out(tmp_path):
     income = sum(row["amount_fen"] for row in tried["rows"] if row["kind"] == "income")
     assert sum(row["amount_fen"] for row in lines) == income == 4_150_000
     assert all(row["explanation"] for row in lines)
-    same = sunledger("plan", "diff", plan, plan, given, "--json")
+    same = sunledger("plan", "diff", plan, plan, "--inputs", given, "--json")
     assert same.code == 0
-    assert {row["delta_fen"] for row in same.json["rows"]} == {0}
+    assert same.json["rows"] == []
+    assert "0 户增加，0 户减少" in same.json["summary"]
     broken = tmp_path / "input.txt"
     broken.write_text("{", encoding="utf-8")
     refused(sunledger("plan", "simulate", plan, broken), "input.txt")
     refused(sunledger("plan", "check", broken), "TOML")
     refused(sunledger("plan", "schema", "other"), "写 plan 或 input")
     assert "properties" in json.loads(sunledger("plan", "schema", "input").out)
+
+
+def test_two_plans_are_compared_over_several_inputs(tmp_path):
+    text = (TEMPLATES / "default_county.toml").read_text(encoding="utf-8")
+    case = tomllib.loads(text)["case"][0]["input"]
+    inputs = []
+    for number, month in enumerate(("2026-10", "2026-11")):
+        inputs.append(tmp_path / f"{number}.json")
+        inputs[-1].write_text(json.dumps({**case, "period": month}, default=str), encoding="utf-8")
+    other = tmp_path / "other.toml"
+    shifted = text.replace('collective = "20%", households = "20%"', 'collective = "10%", households = "30%"')
+    other.write_text(shifted.split("[[case]]", maxsplit=1)[0], encoding="utf-8")
+    plan = TEMPLATES / "default_county.toml"
+    one = sunledger("plan", "diff", plan, other, "--inputs", inputs[0], "--json").json
+    both = sunledger("plan", "diff", plan, other, "--inputs", inputs[0], "--inputs", inputs[1], "--json").json
+    gains = {row["payee"]: row["delta_fen"] for row in one["rows"]}
+    doubled = {row["payee"]: row["delta_fen"] for row in both["rows"]}
+    assert gains["h1"] > 0 > gains["520499101201"]
+    assert sum(gains.values()) == sum(doubled.values()) == 0
+    assert doubled["520499101201"] == 2 * gains["520499101201"]
+    assert "份" in one["rows"][0]["causes"] or "钱袋" in one["rows"][0]["causes"]
+
+
+def test_a_published_list_is_recomputed_by_anyone(tmp_path):
+    good = tmp_path / "list.csv"
+    good.write_text(
+        "tie_break,weight,amount_yuan\n0a,1,33.34\n3f,1,33.33\nb2,1,33.33\n", encoding="utf-8-sig"
+    )
+    done = sunledger("plan", "recompute", good)
+    assert done.code == 0
+    assert "一分不差" in done.out
+    good.write_text("tie_break,weight,amount_yuan\n0a,1,33.33\n3f,1,33.34\nb2,1,33.33\n", encoding="utf-8")
+    found = sunledger("plan", "recompute", good)
+    assert found.code == 1
+    assert "公布 33.33 元，算出 33.34 元" in found.err
 
 
 def test_a_plan_whose_shares_exceed_the_whole_is_refused_with_its_place(tmp_path):

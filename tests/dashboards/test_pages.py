@@ -4,6 +4,8 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 
+from distribution.plans.published import recompute
+
 NAMES_OF_THINGS = re.compile(
     r"https?://\S+|\b[A-Z0-9]{2,}[A-Z0-9.\-/]*(?:KTL\w*|MT|CX\w*|KS-MT)?\b|\b(?:PDF|Excel|xlsx|xls|csv|JPG|PNG|MB)\b"
 )
@@ -201,6 +203,12 @@ def test_the_public_reads_a_posted_notice_by_its_code_only_and_masked(county, br
     for person in county.households:
         assert person.name not in page.text
     assert public.get(f"/notices/{run.id}/{'0' * 12}").status_code == 404
+    lists = re.findall(rf'href="(/notices/{run.id}/{code[1]}/lists/\w+)"', page.text)
+    assert lists
+    for address in lists:
+        assert recompute(public.get(address).content.decode("utf-8-sig")) == []
+        assert public.get(address.replace(code[1], "0" * 12)).status_code == 404
+    assert public.get(f"/notices/{run.id}/{code[1]}/lists/nothing").status_code == 404
     assert public.get(f"/notices/run:x/{code[1]}").status_code == 404
 
 
