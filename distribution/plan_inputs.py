@@ -4,11 +4,11 @@ Owns the one place where records of other rooms become a `PlanInput`, and the li
 were used, with their hashes. It computes nothing.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
 
+import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -191,7 +191,8 @@ def _year_to_date(session: Session, place: tuple[str, str], own_run: str) -> tup
     )
     sums: dict[tuple[str, str], int] = {}
     for text in session.scalars(statement.order_by(RunRow.period)):
-        content = json.loads(text)
+        # Fen fit 64 bits; the exact fractions beside them may not, and are not read here.
+        content = orjson.loads(text)
         for part in content["income"]:
             _add(sums, ("income", ""), part["amount_fen"])
             _add(sums, (part["component"], ""), part["amount_fen"])
