@@ -7,13 +7,24 @@ from typing import Annotated, Any
 import typer
 
 from api.commands.chinese import CommandLine
-from api.commands.output import JsonOption, refusing, show
+from api.commands.output import JsonOption, print_problems, refusing, show
 from api.outcome import Exit, Outcome
 from store.problem import Problem
 
 profiles = CommandLine("设备档案：列出、检查、导出模式。")
 mapping = CommandLine("MQTT 报文映射：检查。")
 ExistingFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
+
+MISSING_WORDS = {
+    "not_read": "没有读全",
+    "refused": "设备拒绝",
+    "damaged": "所在的帧损坏",
+    "not_available": "设备标为无此值",
+    "partial": "只有一半",
+    "no_scale": "没有比例因子",
+    "not_applicable": "此时不适用",
+    "unreadable": "无法识别",
+}
 
 
 def register(app: CommandLine) -> None:
@@ -26,46 +37,53 @@ def register(app: CommandLine) -> None:
 def decode(
     dump: Annotated[Path, typer.Argument(help="寄存器转储（JSON）", exists=True, dir_okay=False)],
     profile: Annotated[str, typer.Option("--profile", help="设备档案名，见 sunledger profiles list")],
+    pt: Annotated[int, typer.Option("--pt", min=1, help="电压互感器变比（电能表）")] = 1,
+    ct: Annotated[int, typer.Option("--ct", min=1, help="电流互感器变比（电能表）")] = 1,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """按设备档案解出寄存器转储里的每个量。"""
-    from collector.decode import decode_file
+    """按设备档案解出寄存器转储里的每个量；损坏的帧另行列出，从不变成数值。"""
+    from collector.decode import read_file
+    from collector.profile import Ratios, point_record
 
     with refusing(as_json=as_json):
-        points = decode_file(profile, dump).points
-        rows: list[dict[str, Any]] = [
-            {
-                "quantity": point.quantity or point.name,
-                "value": point.value,
-                "missing": str(point.missing) if point.missing else None,
-                "unit": point.unit,
-                "function_code": point.function_code,
-                "address": point.address,
-                "raw": list(point.raw),
-            }
-            for point in points
-        ]
+        reading = read_file(profile, dump, Ratios(pt, ct))
+        rows = tuple(point_record(point) for point in reading.points)
+        known = sum(row["value"] is not None for row in rows)
+        wrong = Problem(dump.name, "这个档案一个量也解不出", "用 sunledger profiles list 找对设备档案")
+        problems = reading.problems if known else (*reading.problems, wrong)
+        found = Exit.FOUND if problems else Exit.DONE
         if as_json:
             typer.echo(json.dumps(rows, ensure_ascii=False, indent=1))
-            raise typer.Exit(int(Exit.DONE))
-        shown = tuple(
-            {**row, "raw": " ".join("----" if w is None else f"{w:04X}" for w in row["raw"])} for row in rows
-        )
-        columns = {
-            "quantity": "量",
-            "value": "值",
-            "unit": "单位",
-            "missing": "缺少的原因",
-            "function_code": "功能码",
-            "address": "地址",
-            "raw": "原始字",
+            print_problems(problems)
+            raise typer.Exit(int(found))
+        show(_decoded_table(rows, known, problems, found), as_json=False)
+
+
+def _decoded_table(
+    rows: tuple[dict[str, Any], ...], known: int, problems: tuple[Problem, ...], found: Exit
+) -> Outcome:
+    """Return the points as a table for people, without those of which the dump holds nothing."""
+    shown = tuple(
+        {
+            **row,
+            "missing": MISSING_WORDS.get(row["missing"]),
+            "raw": " ".join("----" if word is None else f"{word:04X}" for word in row["raw"]),
         }
-        known = sum(row["value"] is not None for row in rows)
-        found = Exit.DONE if known else Exit.FOUND
-        wrong = Problem(dump.name, "这个档案一个量也解不出", "用 sunledger profiles list 找对设备档案")
-        problems = () if known else (wrong,)
-        show(Outcome(f"{len(rows)} 个量，有值的 {known} 个", columns, shown, problems, found), as_json=False)
+        for row in rows
+        if row["missing"] != "not_read" or any(word is not None for word in row["raw"])
+    )
+    columns = {
+        "quantity": "量",
+        "value": "值",
+        "unit": "单位",
+        "missing": "缺少的原因",
+        "function_code": "功能码",
+        "address": "地址",
+        "raw": "原始字",
+    }
+    summary = f"{len(shown)} 个量，有值的 {known} 个；档案中另有 {len(rows) - len(shown)} 个量转储里没有"
+    return Outcome(summary, columns, shown, problems, found)
 
 
 @profiles.command("list")

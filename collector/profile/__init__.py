@@ -9,7 +9,7 @@ from collector.profile.catalogue import catalogue_markdown
 from collector.profile.decoding import decode, explain
 from collector.profile.discovery import Discovery, ModelPlace, bind, discover
 from collector.profile.document import profile_json_schema
-from collector.profile.dump import decode_dump, decode_words, point_record, read_dump
+from collector.profile.dump import DumpReading, decode_words, point_record, read_dump, read_words
 from collector.profile.library import (
     check_profiles,
     list_profiles,
@@ -44,6 +44,7 @@ __all__ = [
     "Block",
     "Decoded",
     "Discovery",
+    "DumpReading",
     "Field",
     "Identity",
     "Kind",
@@ -60,7 +61,6 @@ __all__ = [
     "catalogue_markdown",
     "check_profiles",
     "decode",
-    "decode_dump",
     "decode_words",
     "discover",
     "explain",
@@ -73,4 +73,5 @@ __all__ = [
     "profile_json_schema",
     "read_dump",
     "read_profile",
+    "read_words",
 ]

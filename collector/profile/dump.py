@@ -6,15 +6,18 @@ frames they must agree.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Setting
 
 from collector.profile.decoding import decode
-from collector.profile.frames import Request, read_request, read_response
-from collector.profile.types import DIRECT, Decoded, Point, Profile, Ratios
+from collector.profile.discovery import bind_from_words
+from collector.profile.frames import Request, read_request, read_response, writes
+from collector.profile.types import DIRECT, Decoded, Field, Missing, Point, Profile, Ratios
 from store.problem import Problem, ProblemsError
 
 DUMP_SCHEMA = "pv-register-dump/1"
@@ -40,16 +43,14 @@ class DumpFrame(BaseModel):
     register_count: int | None = None
     count: int | None = None
 
-    def asked(self, place: str) -> Request:
-        """Return what was asked, from the request or from the fields beside the answer."""
+    def asked(self, place: str) -> Request | None:
+        """Return what was asked, from the request or from the fields beside the answer, None if unsaid."""
         if self.request:
             return read_request(_bytes(self.request, place), place)
         start = self.wire_start if self.wire_start is not None else self.start_address
         count = self.count or self.register_count
         if start is None or count is None:
-            raise ProblemsError(
-                [Problem(place, "没有 request，也没有 start_address 与 register_count", "补上其中一种")]
-            )
+            return None
         return Request(self.function_code or 3, start, count)
 
     def answer(self) -> str:
@@ -62,7 +63,7 @@ class RegisterDump(BaseModel):
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
-    format: str = Field(alias="schema")
+    format: str = Setting(alias="schema")
     id: str = ""
     address_base: str = ""
     function_code: int | None = None
@@ -70,9 +71,30 @@ class RegisterDump(BaseModel):
     frames: tuple[DumpFrame, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class DumpWords:
+    """The words of a dump, why places that were asked for have none, and which frames are damaged."""
+
+    words: Words
+    lost: Mapping[tuple[int, int], Missing]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DumpReading:
+    """What a dump gives: the decoded device, every point of the profile, and what is wrong with the file.
+
+    `points` lists what was read first, then the points of which the dump holds nothing, with the reason.
+    """
+
+    decoded: Decoded
+    points: tuple[Point, ...]
+    problems: tuple[Problem, ...] = ()
+
+
 def _bytes(text: str, place: str) -> bytes:
     try:
-        return bytes.fromhex(text)
+        return bytes.fromhex(text.removeprefix("0x"))
     except ValueError as error:
         raise ProblemsError(
             [Problem(place, "不是十六进制字节", "写成 0104… 这样的偶数个十六进制字符")]
@@ -85,7 +107,7 @@ def _shift(profile: Profile, dump: RegisterDump) -> int:
     Keys are wire addresses unless the file says that they are printed numbers; then the file's own rule
     counts, or the profile's where it names none.
     """
-    base = dump.address_base.lower()
+    base = re.sub(r"\(?no minus (1|one)[^;)]*\)?", "", dump.address_base.lower())
     if re.search(r"minus 1|minus one|less one|[-−] ?1\b", base):
         return -1
     if "documented" not in base or re.search(r"wire address = documented|= wire", base):
@@ -131,11 +153,11 @@ def _registered(profile: Profile, dump: RegisterDump) -> Words:
     return words
 
 
-def dump_words(profile: Profile, content: Mapping[str, Any]) -> Words:
+def dump_words(profile: Profile, content: Mapping[str, Any]) -> DumpWords:
     """Return the words of a dump by (function code, wire address).
 
-    Raises ProblemsError when the dump is not of the known schema, a frame is damaged, or words and frames
-    contradict each other.
+    A damaged frame gives no words and is named in the problems; the sound ones are kept. Raises
+    ProblemsError when the dump is not of the known schema.
     """
     try:
         dump = RegisterDump.model_validate(dict(content))
@@ -148,16 +170,57 @@ def dump_words(profile: Profile, content: Mapping[str, Any]) -> Words:
     if dump.format != DUMP_SCHEMA:
         raise ProblemsError([Problem("schema", f"是 “{dump.format}”", f"应为 {DUMP_SCHEMA}")])
     words = _registered(profile, dump)
-    for found in sorted(_answers(dump), key=len, reverse=True):
-        _merge(words, found)
-    return words
+    answers = _answers(dump)
+    for answer in sorted(answers, key=lambda item: len(item.words), reverse=True):
+        _merge(words, answer.words)
+    lost = {key: answer.missing for answer in answers for key in answer.lost if key not in words}
+    problems = [problem for answer in answers for problem in answer.problems]
+    return DumpWords(words, lost, tuple(problems))
 
 
-def _answers(dump: RegisterDump) -> Iterator[Words]:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What one frame gives: words, or the places that stay without and why."""
+
+    words: Words
+    lost: tuple[tuple[int, int], ...] = ()
+    missing: Missing = Missing.REFUSED
+    problems: tuple[Problem, ...] = ()
+
+
+def _answers(dump: RegisterDump) -> list[_Answer]:
+    """Return the answers among the frames; an answer without its request belongs to the one before it."""
+    answers: list[_Answer] = []
+    before: Request | None = None
     for number, frame in enumerate(dump.frames, start=1):
         place = f"frames[{number}]"
-        if frame.answer() and frame.dir != "request":
-            yield read_response(_bytes(frame.answer(), place), frame.asked(place), place)
+        is_request = frame.dir == "request"
+        try:
+            data = _bytes((frame.hex if is_request else frame.answer()) or frame.request or "", place)
+            if not data or writes(data):
+                before = None
+                continue
+            if is_request or not frame.answer():
+                before = read_request(data, place)
+                continue
+            asked = frame.asked(place) or before
+        except ProblemsError as error:
+            answers.append(_Answer({}, problems=tuple(error.problems)))
+            continue
+        before = None
+        answers.append(_answer(data, asked, place))
+    return answers
+
+
+def _answer(data: bytes, asked: Request | None, place: str) -> _Answer:
+    if asked is None:
+        unknown = Problem(place, "没有 request，也没有 start_address 与 register_count", "补上其中一种")
+        return _Answer({}, problems=(unknown,))
+    try:
+        words = read_response(data, asked, place)
+    except ProblemsError as error:
+        return _Answer({}, asked.keys, Missing.DAMAGED, tuple(error.problems))
+    return _Answer(words, () if words else asked.keys)
 
 
 def _merge(words: Words, found: Words) -> None:
@@ -183,14 +246,51 @@ def read_dump(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_words(profile: Profile, content: Mapping[str, Any], ratios: Ratios = DIRECT) -> DumpReading:
+    """Return everything that a dump gives under a profile, and which of its frames are damaged.
+
+    Raises ProblemsError when nothing of the dump can be used.
+    """
+    found = dump_words(profile, content)
+    if found.problems and not found.words:
+        raise ProblemsError(found.problems)
+    if profile.models and not profile.fields:
+        profile = bind_from_words(profile, found.words)
+    decoded = decode(profile, found.words, ratios)
+    known = {point.name for point in decoded.points}
+    unread = tuple(_unread(field) for field in profile.fields if field.name not in known)
+    points = tuple(_explained(point, found.lost) for point in (*decoded.points, *unread))
+    return DumpReading(decoded, points, found.problems)
+
+
+def _unread(field: Field) -> Point:
+    return Point(
+        name=field.name,
+        quantity=field.quantity,
+        value=None,
+        missing=Missing.NOT_READ,
+        unit=field.unit,
+        function_code=field.function_code,
+        address=field.address,
+        document=field.document,
+        raw=(None,) * field.count,
+    )
+
+
+def _explained(point: Point, lost: Mapping[tuple[int, int], Missing]) -> Point:
+    """Return a point that was not read with what became of its words, where the dump shows it."""
+    if point.missing is not Missing.NOT_READ:
+        return point
+    keys = ((point.function_code, point.address + index) for index in range(len(point.raw)))
+    return replace(point, missing=next((lost[key] for key in keys if key in lost), point.missing))
+
+
 def decode_words(profile: Profile, content: Mapping[str, Any], ratios: Ratios = DIRECT) -> Decoded:
-    """Return everything that a dump gives under a profile; raises ProblemsError for a damaged dump."""
-    return decode(profile, dump_words(profile, content), ratios)
-
-
-def decode_dump(profile: Profile, content: Mapping[str, Any], ratios: Ratios = DIRECT) -> tuple[Point, ...]:
-    """Return the points of a dump in the profile's order, None where the wire says not available."""
-    return decode_words(profile, content, ratios).points
+    """Return everything that a sound dump gives under a profile; raises ProblemsError for a damaged one."""
+    reading = read_words(profile, content, ratios)
+    if reading.problems:
+        raise ProblemsError(reading.problems)
+    return reading.decoded
 
 
 def point_record(point: Point) -> dict[str, Any]:

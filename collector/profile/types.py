@@ -38,6 +38,8 @@ class Missing(StrEnum):
     """Why a point has no value."""
 
     NOT_READ = "not_read"
+    REFUSED = "refused"
+    DAMAGED = "damaged"
     NOT_AVAILABLE = "not_available"
     PARTIAL = "partial"
     NO_SCALE = "no_scale"

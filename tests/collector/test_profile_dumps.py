@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.decode import decode_content, decode_file
+from collector.decode import decode_content, read_file
 from collector.profile import Missing, load_profile, parse_profile, point_record
 from collector.profile.decoding import decode
 from store.problem import ProblemsError
@@ -106,7 +106,7 @@ def test_growatt_tracker_counters_stand_where_the_report_says(row):
 
 
 def test_a_file_is_decoded_by_name_and_its_record_is_plain():
-    decoded = decode_file("goodwe_mt_smt", CASES / "goodwe_gw10k_ms30_tcp.json")
+    decoded = read_file("goodwe_mt_smt", CASES / "goodwe_gw10k_ms30_tcp.json").decoded
     records = [point_record(point) for point in decoded.points]
     absent = next(record for record in records if record["name"] == "voltage_b")
     assert absent["value"] is None
