@@ -1,6 +1,7 @@
-"""The main menu: which pages an actor finds there.
+"""The main menu and the tabs of a group: which pages an actor finds there.
 
-Owns the order and the words of the menu. It decides nothing about access; every route keeps its own rule.
+Owns the order and the words. An entry of the menu may stand for a group of pages, which then show tabs. It
+decides nothing about access; every route keeps its own rule.
 """
 
 from dataclasses import dataclass
@@ -20,20 +21,51 @@ class NavigationItem:
 _ENTRIES: tuple[tuple[str, str, Permission], ...] = (
     ("总览", "/", Permission.VIEW_STATIONS),
     ("电站", "/stations", Permission.VIEW_STATIONS),
+    ("运行", "/alarms", Permission.VIEW_STATIONS),
     ("本月工作", "/work", Permission.VIEW_MONEY),
     ("电费结算", "/settlements", Permission.VIEW_MONEY),
     ("收益分配", "/statements", Permission.VIEW_MONEY),
     ("发放", "/payouts", Permission.VIEW_MONEY),
     ("分配方案", "/plans", Permission.VIEW_MONEY),
     ("农户", "/households", Permission.VIEW_HOUSEHOLDS),
-    ("运行事件", "/events", Permission.VIEW_STATIONS),
 )
+_GROUPS: dict[str, tuple[tuple[str, str, Permission], ...]] = {
+    "/alarms": (
+        ("告警", "/alarms", Permission.VIEW_STATIONS),
+        ("工单", "/work-orders", Permission.VIEW_STATIONS),
+        ("计划与调度", "/planned-work", Permission.VIEW_STATIONS),
+        ("可用率", "/availability", Permission.VIEW_STATIONS),
+        ("运维指标", "/indicators", Permission.VIEW_STATIONS),
+        ("运行月报", "/uptime-report", Permission.VIEW_STATIONS),
+        ("事件记录", "/events", Permission.VIEW_STATIONS),
+    ),
+}
+"""The pages behind an entry of the menu, by the entry's address."""
+
+
+def _holds(href: str, path: str) -> bool:
+    return path == href or (href != "/" and path.startswith(f"{href}/"))
+
+
+def _in_group(href: str, path: str) -> bool:
+    return any(_holds(one, path) for _label, one, _permission in _GROUPS.get(href, ()))
 
 
 def navigation(actor: Actor, path: str) -> tuple[NavigationItem, ...]:
     """Return the menu of an actor, with the entry marked whose section holds `path`."""
     return tuple(
-        NavigationItem(label, href, path == href or (href != "/" and path.startswith(f"{href}/")))
+        NavigationItem(label, href, _holds(href, path) or _in_group(href, path))
         for label, href, permission in _ENTRIES
+        if actor.may(permission)
+    )
+
+
+def group_tabs(actor: Actor, path: str) -> tuple[NavigationItem, ...]:
+    """Return the tabs of the group that holds `path`; empty where the page stands alone."""
+    return tuple(
+        NavigationItem(label, href, _holds(href, path))
+        for entry, members in _GROUPS.items()
+        if _in_group(entry, path)
+        for label, href, permission in members
         if actor.may(permission)
     )

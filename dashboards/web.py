@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from dashboards.assets import asset_url
 from dashboards.filters import FILTERS
-from dashboards.navigation import NavigationItem, navigation
+from dashboards.navigation import NavigationItem, group_tabs, navigation
 from registry.actors import PUBLIC, Actor, NotPermittedError, Permission
 from store.db import Database
 from store.periods import Clock
@@ -181,6 +181,7 @@ class PageContext:
     address: str
     large_type: bool
     navigation: tuple[NavigationItem, ...]
+    tabs: tuple[NavigationItem, ...] = ()
     crumbs: tuple[Crumb, ...] = ()
 
     @property
@@ -233,6 +234,7 @@ def render(
         address=_address(request),
         large_type=request.cookies.get(LARGE_TYPE_COOKIE) == "1",
         navigation=navigation(actor, request.url.path),
+        tabs=group_tabs(actor, request.url.path),
         crumbs=crumbs,
     )
     text = _ENVIRONMENT.get_template(template).render(page=page, **content)

@@ -33,13 +33,18 @@ _OPTIONS = {
 
 
 class ColumnKind(StrEnum):
-    """What a column's values are: MONEY is integer fen, ENERGY integer Wh, TEXT anything that is read."""
+    """What a column's values are: MONEY is integer fen, ENERGY integer Wh, TEXT anything that is read.
+
+    PERCENT is a Decimal in percent and HOURS one in hours, both as they are shown.
+    """
 
     TEXT = "text"
     MONEY = "money"
     ENERGY = "energy"
     INTEGER = "integer"
     NUMBER = "number"
+    PERCENT = "percent"
+    HOURS = "hours"
     DATE = "date"
 
 
@@ -71,6 +76,8 @@ _FORMATS: dict[ColumnKind, dict[str, Any]] = {
     ColumnKind.ENERGY: {"num_format": "#,##0.0", "align": "right"},
     ColumnKind.INTEGER: {"num_format": "#,##0", "align": "right"},
     ColumnKind.NUMBER: {"num_format": "General", "align": "right"},
+    ColumnKind.PERCENT: {"num_format": "0.00", "align": "right"},
+    ColumnKind.HOURS: {"num_format": "#,##0.0", "align": "right"},
     ColumnKind.DATE: {"num_format": "yyyy-mm-dd", "align": "center"},
 }
 
@@ -159,6 +166,25 @@ def shown_value(kind: ColumnKind, value: Value) -> Value:
     if isinstance(value, int) and kind is ColumnKind.ENERGY:
         return Decimal(value).scaleb(-3)
     return str(value) if kind is ColumnKind.TEXT and value is not None else value
+
+
+MISSING = "—"
+_DIGITS = {
+    ColumnKind.MONEY: 2,
+    ColumnKind.ENERGY: 1,
+    ColumnKind.INTEGER: 0,
+    ColumnKind.PERCENT: 2,
+    ColumnKind.HOURS: 1,
+}
+
+
+def cell_text(kind: ColumnKind, value: Value) -> str:
+    """Return a value as a page or a PDF prints it, with the digits of the sheet; “—” where it is missing."""
+    shown = shown_value(kind, value)
+    if shown is None:
+        return MISSING
+    digits = _DIGITS.get(kind)
+    return str(shown) if digits is None or isinstance(shown, str | date) else f"{shown:,.{digits}f}"
 
 
 def _put(worksheet: Any, place: tuple[int, int], value: Value, style: Any) -> None:

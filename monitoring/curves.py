@@ -4,16 +4,16 @@ Owns the alignment of series to steps of the day. A step without data is None, n
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from statistics import median
 
 from sqlalchemy.orm import Session
 
 from monitoring.energy import daily_energy, known_sum
-from monitoring.snapshot import working_inverters
+from monitoring.uptime.present import working_inverters
 from registry.actors import SYSTEM, Actor
-from registry.stations import Device, DeviceKind, devices, station
+from registry.stations import Device, DeviceKind, Station, devices, station, stations
 from store.periods import Period, local_date, local_midnight
 from store.series import SeriesStore
 
@@ -129,7 +129,7 @@ def _bar(
         days.get((device.id, day.start), (None, 0.0))
         for day in period.days()
         for device in devices_of
-        if device.installed_on <= day.start and (device.removed_on is None or day.start < device.removed_on)
+        if _stands(device, day.start)
     ]
     energy = known_sum(cell[0] for cell in cells)
     return EnergyBar(
@@ -179,23 +179,81 @@ def day_bars(
     return energy_bars(session, actor, station_id, periods)
 
 
+@dataclass(frozen=True, slots=True)
+class StationYield:
+    """What a station generated in a month, from the cached days.
+
+    `energy_wh` and `final_yield_h` (等效利用小时) are None where nothing is known; `rank` is its place among
+    all stations of the installation that have a figure; `days` is the number of closed days on which an
+    inverter stood there, `completeness` 0..1 the mean over its devices and days.
+    """
+
+    station_id: str
+    energy_wh: int | None
+    final_yield_h: float | None
+    completeness: float
+    days: int
+    rank: int | None = None
+
+
+def station_yields(session: Session, month: Period, today: date) -> dict[str, StationYield]:
+    """Return the yield and rank of every station of the installation in the closed days of a month.
+
+    One list for all, so that a rank means the same for everybody; callers show an actor's stations only.
+    """
+    members: dict[str, list[Device]] = {}
+    for device in devices(session, SYSTEM):
+        if device.kind == DeviceKind.INVERTER:
+            members.setdefault(device.station_id, []).append(device)
+    closed = [day for day in month.days() if day.start < today]
+    ids = [device.id for listed in members.values() for device in listed]
+    cached = daily_energy(session, ids, month.start, min(month.end, today))
+    days = {key: (energy.energy_wh, energy.completeness) for key, energy in cached.items()}
+    found = {
+        place.id: _station_yield(days, closed, members.get(place.id, []), place)
+        for place in stations(session, SYSTEM)
+    }
+    yields = [one.final_yield_h for one in found.values() if one.final_yield_h is not None]
+    return {
+        name: one
+        if one.final_yield_h is None
+        else replace(one, rank=1 + sum(other > one.final_yield_h for other in yields))
+        for name, one in found.items()
+    }
+
+
+def _station_yield(
+    days: Mapping[tuple[str, date], tuple[int | None, float]],
+    closed: Sequence[Period],
+    members: Sequence[Device],
+    place: Station,
+) -> StationYield:
+    standing = [day for day in closed if any(_stands(device, day.start) for device in members)]
+    cells = [
+        days.get((device.id, day.start), (None, 0.0))
+        for day in standing
+        for device in members
+        if _stands(device, day.start)
+    ]
+    energy = known_sum(cell[0] for cell in cells)
+    return StationYield(
+        station_id=place.id,
+        energy_wh=energy,
+        final_yield_h=None if energy is None else energy / place.rated_power_w,
+        completeness=sum(cell[1] for cell in cells) / len(cells) if cells else 0.0,
+        days=len(standing),
+    )
+
+
+def _stands(device: Device, day: date) -> bool:
+    return device.installed_on <= day and (device.removed_on is None or day < device.removed_on)
+
+
 def yield_rank(session: Session, actor: Actor, station_id: str, month: Period) -> YieldRank | None:
     """Return the station's 等效利用小时 of a month and its rank among all stations with a figure."""
     if station(session, actor, station_id) is None:
         return None
-    rated: dict[str, int] = {}
-    sums: dict[str, int] = {}
-    owners: dict[str, Device] = {}
-    for device in devices(session, SYSTEM):
-        if device.kind == DeviceKind.INVERTER:
-            owners[device.id] = device
-            if device.removed_on is None:
-                rated[device.station_id] = rated.get(device.station_id, 0) + device.rated_power_w
-    for (device_id, _), energy in daily_energy(session, list(owners), month.start, month.end).items():
-        if energy.energy_wh is not None:
-            name = owners[device_id].station_id
-            sums[name] = sums.get(name, 0) + energy.energy_wh
-    yields = {name: total / rated[name] for name, total in sums.items() if rated.get(name)}
-    mine = yields.get(station_id)
-    rank = None if mine is None else 1 + sum(other > mine for other in yields.values())
-    return YieldRank(str(month), mine, rank, len(yields))
+    found = station_yields(session, month, month.end)
+    mine = found[station_id]
+    count = sum(one.final_yield_h is not None for one in found.values())
+    return YieldRank(str(month), mine.final_yield_h, mine.rank, count)

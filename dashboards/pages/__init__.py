@@ -14,6 +14,7 @@ from dashboards.pages import (
     plan_trial,
     plans,
     run,
+    running,
     settlement_import,
     settlements,
     statement,
@@ -46,4 +47,5 @@ ROUTERS = (
     plans.router,
     plan_trial.router,
     plan.router,
+    *running.ROUTERS,
 )

@@ -47,6 +47,34 @@ function filterRows(event) {
   }
 }
 
+// A phone's photo is made smaller before it is sent: the line in a village is slow, and large files are refused.
+async function shrunk(file) {
+  const longest = 1600;
+  if (!/^image\/(jpeg|png)$/.test(file.type) || file.size < 600_000) return file;
+  const bitmap = await createImageBitmap(file);
+  const scale = Math.min(1, longest / Math.max(bitmap.width, bitmap.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(bitmap.width * scale);
+  canvas.height = Math.round(bitmap.height * scale);
+  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.82));
+  return blob && blob.size < file.size ? new File([blob], "photo.jpg", { type: "image/jpeg" }) : file;
+}
+
+async function shrinkPhotos(event) {
+  const field = event.target;
+  const button = field.form.querySelector("button[type=submit]");
+  button.disabled = true;
+  try {
+    const kept = new DataTransfer();
+    for (const file of field.files) kept.items.add(await shrunk(file));
+    field.files = kept.files;
+  } finally {
+    button.disabled = false;
+  }
+}
+
+for (const field of document.querySelectorAll("input[data-shrink]")) field.addEventListener("change", shrinkPhotos);
 document.addEventListener("submit", disableAfterSubmit);
 document.addEventListener("keydown", onKey);
 document.addEventListener("copy", onCopy);
