@@ -11,7 +11,7 @@ from statistics import median
 from sqlalchemy.orm import Session
 
 from monitoring.energy import daily_energy, known_sum
-from monitoring.snapshot import station_views, working_inverters
+from monitoring.snapshot import station_views
 from monitoring.states import (
     DISPLAY_ORDER,
     LOOKS,
@@ -20,6 +20,7 @@ from monitoring.states import (
     StationState,
     duration_words,
 )
+from monitoring.uptime.present import working_inverters
 from monitoring.views import Attention, InverterView, Overview, StateCount, StationView, TownshipRow
 from registry.actors import SYSTEM, Actor
 from store.periods import local_date

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from monitoring.uptime.told import Told, told_of
 from store.periods import SHANGHAI
 from store.samples import DeviceState, Sample
 
@@ -17,9 +18,7 @@ DUSK_ELEVATION_DEG = 8.0
 DAY_ELEVATION_DEG = 12.0
 STALE_CYCLES = 3
 STALE_AT_LEAST = timedelta(minutes=15)
-IDLE_FRACTION = 0.005
 NEIGHBOURS_PRODUCE_FRACTION = 0.05
-DEAD_VOLTAGE_V = 40.0
 
 
 class StationState(StrEnum):
@@ -98,7 +97,8 @@ class Evidence:
 
     `sample` is its newest sample or None; `elevation_deg` and `sample_elevation_deg` the sun's elevation
     now and at the sample; `neighbours` the median output of comparable inverters as a fraction of rated
-    power, None when there are none; `planned` the announced work that covers now, or empty.
+    power, None when there are none; `planned` the announced work and `ordered` the dispatch order that cover
+    now, or empty. `told` is what the sample says, where somebody has found out already.
     """
 
     now: datetime
@@ -109,6 +109,8 @@ class Evidence:
     sample_elevation_deg: float = 90.0
     neighbours: float | None = None
     planned: str = ""
+    ordered: str = ""
+    told: Told | None = None
 
 
 def duration_words(span: timedelta) -> str:
@@ -147,17 +149,6 @@ def _silent(evidence: Evidence, sample: Sample) -> Opinion:
     )
 
 
-def _grid_is_dead(sample: Sample) -> bool:
-    """Tell whether the device measures its grid side and finds no voltage on any phase."""
-    names = ("voltage_a_v", "voltage_b_v", "voltage_c_v", "voltage_ab_v", "voltage_bc_v", "voltage_ca_v")
-    voltages = [sample.values[name] for name in names if name in sample.values]
-    return bool(voltages) and all(voltage < DEAD_VOLTAGE_V for voltage in voltages)
-
-
-def _producing(sample: Sample, rated_power_w: int) -> bool:
-    return sample.values.get("active_power_w", 0) > max(1.0, IDLE_FRACTION * rated_power_w)
-
-
 def _idle(evidence: Evidence, word: str) -> Opinion:
     """Return the state of a device that answers, has no fault and feeds nothing in."""
     if evidence.elevation_deg < DUSK_ELEVATION_DEG:
@@ -172,28 +163,28 @@ def _idle(evidence: Evidence, word: str) -> Opinion:
     return Opinion(StationState.NIGHT, "天色暗，等待日照")
 
 
-def _by_device_state(evidence: Evidence, sample: Sample) -> Opinion:
-    code = DeviceState(int(sample.values.get("state", DeviceState.UNKNOWN)))
-    producing = _producing(sample, evidence.rated_power_w)
-    if code is DeviceState.GRID_FAULT or (not producing and _grid_is_dead(sample)):
-        return Opinion(
-            StationState.GRID_OUTAGE, "电网侧无电压" if _grid_is_dead(sample) else "设备报电网异常"
-        )
-    if code is DeviceState.FAULT and not producing:
-        return Opinion(StationState.FAULT, "设备报故障停机")
-    if producing:
-        return _running(sample, code)
-    if code is DeviceState.STOPPED:
-        return Opinion(StationState.FAULT, "设备停机（手动、命令或调度）")
-    return _idle(evidence, "设备显示运行" if code is DeviceState.RUNNING else "设备显示待机")
+_PRODUCING = frozenset({Told.PRODUCING, Told.WARNING, Told.DERATED})
+_SAID = {
+    Told.MUTE: Opinion(StationState.UNKNOWN, "设备应答，但没有功率和状态"),
+    Told.PRODUCING: Opinion(StationState.NORMAL, "发电正常"),
+    Told.WARNING: Opinion(StationState.WARNING, "发电中，设备有告警"),
+    Told.DERATED: Opinion(StationState.CURTAILED, "设备报限功率运行"),
+    Told.FAULT: Opinion(StationState.FAULT, "设备报故障停机"),
+    Told.GRID_FAULT: Opinion(StationState.GRID_OUTAGE, "设备报电网异常"),
+    Told.GRID_DEAD: Opinion(StationState.GRID_OUTAGE, "电网侧无电压"),
+    Told.STOPPED: Opinion(StationState.FAULT, "设备停机（手动或命令），没有调度或检修记录"),
+}
 
 
-def _running(sample: Sample, code: DeviceState) -> Opinion:
-    if code is DeviceState.DERATED:
-        return Opinion(StationState.CURTAILED, "设备报限功率运行")
-    if code in {DeviceState.WARNING, DeviceState.FAULT} or sample.values.get("alarm_words_1", 0):
-        return Opinion(StationState.WARNING, "发电中，设备有告警")
-    return Opinion(StationState.NORMAL, "发电正常")
+def _by_sample(evidence: Evidence, sample: Sample, said: Told) -> Opinion:
+    if evidence.ordered and said in {Told.PRODUCING, Told.DERATED}:
+        return Opinion(StationState.CURTAILED, f"调度限电：{evidence.ordered}")
+    if evidence.ordered and said in {Told.IDLE, Told.STOPPED}:
+        return Opinion(StationState.CURTAILED, f"调度停机或限电，不发电：{evidence.ordered}")
+    if said is not Told.IDLE:
+        return _SAID[said]
+    code = sample.values.get("state", DeviceState.UNKNOWN)
+    return _idle(evidence, "设备显示运行" if code == DeviceState.RUNNING else "设备显示待机")
 
 
 def device_state(evidence: Evidence) -> Opinion:
@@ -205,11 +196,10 @@ def device_state(evidence: Evidence) -> Opinion:
         return Opinion(StationState.UNKNOWN, "从未收到数据")
     if evidence.now - sample.time > stale_after(evidence.cycle_seconds):
         return _silent(evidence, sample)
-    if evidence.elevation_deg < NIGHT_ELEVATION_DEG and not _producing(sample, evidence.rated_power_w):
+    said = told_of(sample, evidence.rated_power_w) if evidence.told is None else evidence.told
+    if evidence.elevation_deg < NIGHT_ELEVATION_DEG and said not in _PRODUCING:
         return Opinion(StationState.NIGHT, "夜间")
-    if "active_power_w" not in sample.values and "state" not in sample.values:
-        return Opinion(StationState.UNKNOWN, "设备应答，但没有功率和状态")
-    return _by_device_state(evidence, sample)
+    return _by_sample(evidence, sample, said)
 
 
 @dataclass(frozen=True, slots=True)

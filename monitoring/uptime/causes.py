@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
+OUTAGE_AT_LEAST_H = 0.5
+
 
 class Cause(IntEnum):
     """Where one moment of one device belongs; exactly one holds."""
@@ -39,7 +41,8 @@ CAUSE_LABELS = {
 class Hours:
     """Time by cause [h], or [h x weight] when devices are added up.
 
-    `resolved` is the part of running (and of forced) that had no data and was decided by the counter.
+    `resolved` is the part that had no data and was decided by the counter (or, for some lost samples, by what
+    was said on both sides); `resolved_forced` is what of it was found to be a stop.
     """
 
     dark: float = 0.0
@@ -51,6 +54,7 @@ class Hours:
     majeure: float = 0.0
     unknown: float = 0.0
     resolved: float = 0.0
+    resolved_forced: float = 0.0
 
     @property
     def use(self) -> float:

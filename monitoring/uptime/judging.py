@@ -1,90 +1,179 @@
-"""Availability: every moment of a device put under one cause, and the shares that follow.
+"""Every moment of a device put under one cause and one state, with the reason.
 
-Pure. Owns the causes, the partition of time, the resolution of gaps by the device's own counter, the
-formulas with their bounds, and outages. Time is weighted by the length of intervals, so that the sampling
-step does not matter. What light there was is decided in `light`; the store is read in `uptime`.
+Pure. Owns the partition of a period, the resolution of gaps by the device's own counter, and outages. Time
+is weighted by its length. What light there was is decided in `light`, what the samples say in `told`; the
+store is read in `evaluation`.
 
-Source: categories after IEC TS 63019:2019; resolution of gaps by the cumulative counter as published with
-NREL RdTools; formulas and test vector in docs/availability.md.
+Source: resolution of gaps by the cumulative counter as published with NREL RdTools.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int8]
+from monitoring.sky.tracks import NOTHING, Flags, Floats, Track
+from monitoring.states import StationState
+from monitoring.uptime.causes import OUTAGE_AT_LEAST_H, Cause, Hours
+from monitoring.uptime.runs import Runs
+from monitoring.uptime.told import Codes, Told
+
+Integers = NDArray[np.int64]
 
 HOUR = 3600.0
-HOLD_AT_LEAST_S = 900.0
-HOLD_STEPS = 1.5
-IDLE_FRACTION = 0.005
-RAN_FRACTION = 0.5
+RAN_FRACTION = 0.75
 STOOD_FRACTION = 0.05
 FLAT_WITHOUT_EXPECTATION = 0.05
-OUTAGE_AT_LEAST_H = 0.5
+DECISIVE_STEPS = 4
+BRIDGED_BELOW_S = 900.0
+CREDIBLE_FACTOR = 1.3
+KNOWN_SHARE = 0.25
+
+
+class Reason(IntEnum):
+    """Why a moment is in its state; `reason_words` says it."""
+
+    RUNNING = 0
+    WARNING = 1
+    DERATED = 2
+    IDLE = 3
+    FAULT = 4
+    GRID_FAULT = 5
+    GRID_DEAD = 6
+    STOPPED = 7
+    MUTE = 8
+    SILENT = 9
+    RAN = 10
+    STOOD = 11
+    BRIDGED = 12
+    NEVER = 13
+    NIGHT = 14
+    ASLEEP = 15
+    LIMITED = 16
+    ORDERED = 17
+    PLANNED = 18
+    MAJEURE = 19
+
+
+_WORDS = {
+    Reason.RUNNING: "发电正常",
+    Reason.WARNING: "发电中，设备有告警",
+    Reason.DERATED: "设备报限功率运行",
+    Reason.IDLE: "有日照不发电，设备没有报原因",
+    Reason.FAULT: "设备报故障停机",
+    Reason.GRID_FAULT: "设备报电网异常",
+    Reason.GRID_DEAD: "电网侧无电压",
+    Reason.STOPPED: "设备停机（手动或命令），没有调度或检修记录",
+    Reason.MUTE: "设备应答，但没有功率和状态",
+    Reason.SILENT: "通信中断，这段时间没有数据，电量计数也不能判明",
+    Reason.RAN: "通信中断，事后电量计数表明在发电",
+    Reason.STOOD: "没有数据，事后电量计数没有增长，判为停机",
+    Reason.BRIDGED: "缺少个别数据，前后一致",
+    Reason.NEVER: "从未收到数据",
+    Reason.NIGHT: "夜间或日照不足，等待日照",
+    Reason.ASLEEP: "夜间，设备休眠",
+    Reason.LIMITED: "调度限电",
+    Reason.ORDERED: "调度停机或限电，不发电",
+    Reason.PLANNED: "计划检修",
+    Reason.MAJEURE: "不可抗力",
+}
+_NOTED = frozenset({Reason.LIMITED, Reason.ORDERED, Reason.PLANNED, Reason.MAJEURE})
+
+_STATES = {
+    Reason.RUNNING: StationState.NORMAL,
+    Reason.WARNING: StationState.WARNING,
+    Reason.DERATED: StationState.CURTAILED,
+    Reason.IDLE: StationState.FAULT,
+    Reason.FAULT: StationState.FAULT,
+    Reason.GRID_FAULT: StationState.GRID_OUTAGE,
+    Reason.GRID_DEAD: StationState.GRID_OUTAGE,
+    Reason.STOPPED: StationState.FAULT,
+    Reason.MUTE: StationState.UNKNOWN,
+    Reason.SILENT: StationState.OFFLINE,
+    Reason.RAN: StationState.OFFLINE,
+    Reason.STOOD: StationState.FAULT,
+    Reason.BRIDGED: StationState.NORMAL,
+    Reason.NEVER: StationState.UNKNOWN,
+    Reason.NIGHT: StationState.NIGHT,
+    Reason.ASLEEP: StationState.NIGHT,
+    Reason.LIMITED: StationState.CURTAILED,
+    Reason.ORDERED: StationState.CURTAILED,
+    Reason.PLANNED: StationState.PLANNED,
+    Reason.MAJEURE: StationState.FAULT,
+}
+_BY_TOLD = {
+    Told.MUTE: (Cause.UNKNOWN, Reason.MUTE),
+    Told.PRODUCING: (Cause.RUNNING, Reason.RUNNING),
+    Told.WARNING: (Cause.RUNNING, Reason.WARNING),
+    Told.DERATED: (Cause.RUNNING, Reason.DERATED),
+    Told.IDLE: (Cause.FORCED, Reason.IDLE),
+    Told.FAULT: (Cause.FORCED, Reason.FAULT),
+    Told.GRID_FAULT: (Cause.GRID, Reason.GRID_FAULT),
+    Told.GRID_DEAD: (Cause.GRID, Reason.GRID_DEAD),
+    Told.STOPPED: (Cause.FORCED, Reason.STOPPED),
+    Told.MISSING: (Cause.UNKNOWN, Reason.SILENT),
+}
+_CAUSE_OF = np.array([_BY_TOLD[code][0] for code in Told], np.int8)
+_REASON_OF = np.array([_BY_TOLD[code][1] for code in Told], np.int8)
+
+
+def state_of(reason: Reason) -> StationState:
+    """Return the state to which a reason belongs."""
+    return _STATES[reason]
+
+
+def reason_words(reason: Reason, note: str = "") -> str:
+    """Return a reason in Chinese; `note` is what the announcement or the dispatch order says."""
+    words = _WORDS[reason]
+    return f"{words}：{note}" if note and reason in _NOTED else words
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """A quantity that holds its value from each time to the next: times [s since 1970], and values."""
+class Span:
+    """A stretch [start, end) [s since 1970] of announced work, of a dispatch order, or of majeure."""
 
-    times: Floats
-    values: Floats
-
-    def at(self, moments: Floats) -> Floats:
-        """Return the value in force at moments; NaN before the first."""
-        index = np.searchsorted(self.times, moments, side="right") - 1
-        values = np.full(len(moments), np.nan)
-        known = index >= 0
-        values[known] = self.values[index[known]]
-        return values
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What one device told in a period, ordered by time.
-
-    `times` [s since 1970]; `power` [W], NaN where absent; `counter` [Wh], NaN where absent; `cause` is the
-    cause that the device itself names (GRID, ORDERED, FORCED) or RUNNING where it names none.
-    """
-
-    times: Floats
-    power: Floats
-    counter: Floats
-    cause: Codes
+    start: float
+    end: float
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is needed beside a device's own record to judge its period [start, end) [s since 1970].
+    """What is needed beside a device's own runs to judge its period [start, end) [s since 1970].
 
-    `light` is 1 where there was enough light, 0 where not, NaN where nothing tells; `expected` is the output
-    that comparable devices had, as a fraction of rated power (empty when unknown); `planned` and `majeure`
-    are intervals; `step_s` is the device's cycle [s], 0 when only its samples tell.
+    `light` is 1 where there was enough light, 0 where not, NaN where nothing tells; `expected` is what the
+    device should have given as a fraction of rated power (empty when unknown). `planned`, `ordered` and
+    `majeure` are what stands in the records. `finest_wh` is the smallest gain that its counter can tell.
     """
 
     start: float
     end: float
     rated_power_w: float
     light: Track
-    expected: Track
-    planned: Sequence[tuple[float, float]] = ()
-    majeure: Sequence[tuple[float, float]] = ()
-    step_s: float = 0.0
+    expected: Track = NOTHING
+    planned: Sequence[Span] = ()
+    ordered: Sequence[Span] = ()
+    majeure: Sequence[Span] = ()
+    finest_wh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """A partition of a period: edges [s since 1970], the cause between them, whether data was received."""
+    """A partition of a period: edges [s since 1970] (n + 1), and n of everything else.
+
+    `causes`, `reasons` (`Reason`), whether data were received, whether there was light, and the number of
+    the note in `notes` or -1. `first_wh`/`last_wh` and `lost_wh` are per segment [Wh].
+    """
 
     edges: Floats
     causes: Codes
-    received: NDArray[np.bool_]
+    reasons: Codes
+    received: Flags
+    note: Integers
+    notes: tuple[str, ...] = ()
+    lost_wh: Floats = field(default_factory=lambda: np.empty(0))
 
     @property
     def lengths(self) -> Floats:
@@ -92,156 +181,256 @@ class Segments:
         return np.diff(self.edges)
 
 
-def _usual_step(times: Floats, step_s: float) -> float:
-    """Return the device's usual step [s]: the median of its steps, or its cycle where that is shorter."""
-    median = float(np.median(np.diff(times))) if len(times) > 1 else step_s
-    return min(median, step_s) if step_s > 0 else median
-
-
-def _gaps(record: Record, setting: Setting) -> list[tuple[float, float, int, int]]:
-    """Return the stretches without data: from, to, index of the sample before (-1) and after (count).
-
-    A sample speaks until the next one; over a pause longer than a step and a half (and a quarter of an
-    hour) only for its own usual step.
-    """
-    times, count = record.times, len(record.times)
-    if not count:
-        return [(setting.start, setting.end, -1, 0)]
-    usual = _usual_step(times, setting.step_s)
-    hold = max(HOLD_AT_LEAST_S, HOLD_STEPS * usual)
-    found = []
-    if times[0] > setting.start:
-        found.append((setting.start, float(times[0]), -1, 0))
-    found += [
-        (float(times[index]) + usual, float(times[index + 1]), int(index), int(index) + 1)
-        for index in np.flatnonzero(np.diff(times) > hold)
-    ]
-    if setting.end - float(times[-1]) > hold:
-        found.append((float(times[-1]) + usual, setting.end, count - 1, count))
-    return found
-
-
-def _judged(record: Record, setting: Setting, moments: Floats) -> Codes:
-    """Return the cause that the sample in force names at moments, as if light and data were there."""
-    if not len(record.times):
-        return np.full(len(moments), Cause.UNKNOWN, np.int8)
-    index = np.clip(np.searchsorted(record.times, moments, side="right") - 1, 0, None)
-    power, told = record.power[index], record.cause[index]
-    running = power > max(1.0, IDLE_FRACTION * setting.rated_power_w)
-    silent = np.isnan(power) & (told == Cause.RUNNING)
-    causes = np.where(told == Cause.RUNNING, np.int8(Cause.FORCED), told)
-    causes = np.where(running, np.int8(Cause.RUNNING), causes)
-    return np.where(silent, np.int8(Cause.UNKNOWN), causes).astype(np.int8)
-
-
-def _inside(moments: Floats, intervals: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:
-    inside = np.zeros(len(moments), bool)
-    for begin, end in intervals:
-        inside |= (moments >= begin) & (moments < end)
-    return inside
-
-
-def _edges(record: Record, setting: Setting, gaps: Sequence[tuple[float, float, int, int]]) -> Floats:
-    parts = [record.times, setting.light.times, np.array([setting.start, setting.end])]
-    parts += [np.array(interval[:2]) for interval in (*gaps, *setting.planned, *setting.majeure)]
-    edges = np.unique(np.concatenate(parts))
+def _edges(runs: Runs, setting: Setting) -> Floats:
+    spans = (*setting.planned, *setting.ordered, *setting.majeure)
+    limits = np.array([limit for span in spans for limit in (span.start, span.end)], np.float64)
+    fixed = np.array([setting.start, setting.end])
+    edges = np.unique(np.concatenate([runs.edges, setting.light.times, limits, fixed]))
     kept: Floats = edges[(edges >= setting.start) & (edges <= setting.end)]
     return kept
 
 
-def _counted(record: Record, before: int, after: int) -> float | None:
-    """Return what the counter gained over a gap [Wh], None where it cannot say."""
-    if before < 0 or after >= len(record.times):
-        return None
-    known_before = np.flatnonzero(~np.isnan(record.counter[: before + 1]))
-    known_after = np.flatnonzero(~np.isnan(record.counter[after:]))
-    if not len(known_before) or not len(known_after):
-        return None
-    gained = float(record.counter[after + known_after[0]] - record.counter[known_before[-1]])
-    return gained if gained >= 0 else None
+def _inside(moments: Floats, span: Span) -> Flags:
+    return np.asarray((moments >= span.start) & (moments < span.end), bool)
 
 
-def _resolved(gained: float | None, expected_wh: float | None, light_h: float, rated_power_w: float) -> Cause:
-    """Return what a gap was: the counter rose as expected, stood still, or cannot tell."""
-    if gained is None or light_h <= 0:
-        return Cause.UNKNOWN
-    if expected_wh is None:
-        ran = gained > FLAT_WITHOUT_EXPECTATION * rated_power_w * light_h
-        stood = gained <= IDLE_FRACTION * rated_power_w * light_h and light_h >= OUTAGE_AT_LEAST_H
-    else:
-        ran = gained >= RAN_FRACTION * expected_wh
-        stood = gained <= STOOD_FRACTION * expected_wh
-    return Cause.RUNNING if ran else Cause.FORCED if stood else Cause.UNKNOWN
+@dataclass(slots=True)
+class _Work:
+    """The partition while it is made."""
+
+    middles: Floats
+    lengths: Floats
+    run: Integers
+    causes: Codes
+    reasons: Codes
+    light: Flags
+    received: Flags
+    note: Integers
+    notes: list[str]
+    should_wh: Floats
 
 
-def _expected_wh(setting: Setting, middles: Floats, lengths: Floats) -> float | None:
-    if not len(setting.expected.times):
-        return None
-    fractions = setting.expected.at(middles)
-    if np.isnan(fractions).any():
-        return None
-    return float((fractions * lengths).sum() / HOUR * setting.rated_power_w)
+def _should_wh(setting: Setting, edges: Floats) -> Floats:
+    """Return what the device should have given between edges [Wh], NaN where too little tells."""
+    means, known = setting.expected.means(edges)
+    should = means * np.diff(edges) / HOUR * setting.rated_power_w
+    return np.where(known >= KNOWN_SHARE, should, np.nan)
 
 
-def partition(record: Record, setting: Setting) -> Segments:
-    """Return the period of a device cut into segments, each under exactly one cause."""
-    gaps = _gaps(record, setting)
-    edges = _edges(record, setting, gaps)
-    middles, lengths = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
-    causes = _judged(record, setting, middles)
-    received = ~_inside(middles, [gap[:2] for gap in gaps])
-    told = setting.light.at(middles)
+def _begun(runs: Runs, setting: Setting) -> tuple[Floats, _Work]:
+    edges = _edges(runs, setting)
+    middles = (edges[:-1] + edges[1:]) / 2
+    run = np.clip(np.searchsorted(runs.edges, middles, side="right") - 1, 0, len(runs.told) - 1)
+    told = runs.told[run] if len(runs.told) else np.full(len(middles), Told.MISSING, np.int8)
+    causes = _CAUSE_OF[told]
+    lit = setting.light.at(middles)
     # Where no evidence tells of the light, a device that runs is evidence enough.
-    light = (told == 1) | (np.isnan(told) & (causes == Cause.RUNNING) & received)
-    for begin, end, before, after in gaps:
-        chosen = (middles >= begin) & (middles < end)
-        lit = chosen & light
-        light_h = float(lengths[lit].sum()) / HOUR
-        expected = _expected_wh(setting, middles[lit], lengths[lit])
-        causes[chosen] = _resolved(_counted(record, before, after), expected, light_h, setting.rated_power_w)
-    causes[_inside(middles, setting.majeure) & (causes != Cause.RUNNING)] = Cause.MAJEURE
-    causes[_inside(middles, setting.planned) & (causes != Cause.RUNNING)] = Cause.PLANNED
-    causes[~light] = Cause.DARK
-    return Segments(edges, causes, received)
+    light = (lit == 1) | (np.isnan(lit) & (causes == Cause.RUNNING))
+    work = _Work(
+        middles,
+        np.diff(edges),
+        run,
+        causes,
+        _REASON_OF[told],
+        np.asarray(light, bool),
+        np.asarray(told != Told.MISSING, bool),
+        np.full(len(middles), -1, np.int64),
+        [],
+        _should_wh(setting, edges),
+    )
+    return edges, work
+
+
+def _expected_wh(work: _Work, chosen: Flags) -> float | None:
+    """Return what the device should have given in some segments [Wh], None where too little tells."""
+    should = work.should_wh[chosen]
+    whole, known = work.lengths[chosen], ~np.isnan(should)
+    if not known.any() or whole[known].sum() < KNOWN_SHARE * whole.sum():
+        return None
+    return float(should[known].sum() / whole[known].sum() * whole.sum())
+
+
+def _resolution(
+    gained_wh: float, expected_wh: float | None, light_h: float, setting: Setting
+) -> tuple[Cause, Reason]:
+    """Return what a gap was: the counter rose as expected, stood still, or cannot tell.
+
+    A counter that counts in coarse steps tells nothing of a gap that is worth only some of them.
+    """
+    nothing = (Cause.UNKNOWN, Reason.SILENT)
+    finest = setting.finest_wh if np.isfinite(setting.finest_wh) else 0.0
+    if np.isnan(gained_wh) or gained_wh < 0 or light_h <= 0:
+        return nothing
+    if gained_wh > CREDIBLE_FACTOR * setting.rated_power_w * (light_h + 1):
+        return nothing
+    if expected_wh is None:
+        whole = setting.rated_power_w * light_h
+        ran = gained_wh > FLAT_WITHOUT_EXPECTATION * whole and gained_wh > finest
+        stood = gained_wh <= 0 and light_h >= OUTAGE_AT_LEAST_H and DECISIVE_STEPS * finest < 0.1 * whole
+    else:
+        ran = expected_wh > 0 and gained_wh >= RAN_FRACTION * expected_wh and gained_wh > finest
+        stood = gained_wh <= STOOD_FRACTION * expected_wh and expected_wh >= DECISIVE_STEPS * finest
+        stood = stood and expected_wh > 0
+    if ran:
+        return Cause.RUNNING, Reason.RAN
+    return (Cause.FORCED, Reason.STOOD) if stood else nothing
+
+
+def _resolve_gaps(runs: Runs, setting: Setting, work: _Work) -> None:
+    """Decide every gap by the counter on both sides, a short one by what was said on both sides."""
+    for number in np.flatnonzero(runs.told == Told.MISSING):
+        low = int(np.searchsorted(work.run, number, side="left"))
+        high = int(np.searchsorted(work.run, number, side="right"))
+        if low == high:
+            continue
+        mine = slice(low, high)
+        cause, reason = _gap(runs, setting, work, int(number), mine)
+        work.causes[mine], work.reasons[mine] = cause, reason
+
+
+def _gap(runs: Runs, setting: Setting, work: _Work, number: int, mine: slice) -> tuple[Cause, Reason]:
+    short = runs.edges[number + 1] - runs.edges[number] < BRIDGED_BELOW_S
+    inner = 0 < number < len(runs.told) - 1
+    if short and inner and runs.told[number - 1] == runs.told[number + 1]:
+        cause, reason = _BY_TOLD[Told(int(runs.told[number - 1]))]
+        return cause, Reason.BRIDGED if reason is Reason.RUNNING else reason
+    chosen = np.zeros(len(work.middles), bool)
+    chosen[mine] = work.light[mine]
+    light_h = float(work.lengths[chosen].sum()) / HOUR
+    if light_h <= 0:
+        return Cause.UNKNOWN, Reason.SILENT
+    # The counter also holds what was made between the last sample and the gap, and outside the interval.
+    around = _around(runs, setting, number)
+    expected = _expected_wh(work, chosen)
+    gained = runs.last_wh[number] - runs.first_wh[number]
+    if expected is not None:
+        gained -= min(max(gained, 0.0), around) if _ran_before(runs, number) else 0.0
+    return _resolution(float(gained), expected, light_h, setting)
+
+
+def _ran_before(runs: Runs, number: int) -> bool:
+    return number > 0 and bool(_CAUSE_OF[runs.told[number - 1]] == Cause.RUNNING)
+
+
+def _around(runs: Runs, setting: Setting, number: int) -> float:
+    """Return what the device should have given from its last sample to the beginning of a gap [Wh]."""
+    begin, end = float(runs.first[number]), float(runs.edges[number])
+    if not begin < end or not len(setting.expected.times):
+        return 0.0
+    fraction = float(setting.expected.at(np.array([(begin + end) / 2]))[0])
+    return 0.0 if np.isnan(fraction) else fraction * (end - begin) / HOUR * setting.rated_power_w
+
+
+def _noted(work: _Work, span: Span) -> int:
+    if span.note not in work.notes:
+        work.notes.append(span.note)
+    return work.notes.index(span.note)
+
+
+def _apply_records(setting: Setting, work: _Work) -> None:
+    """Put under their own cause what dispatch ordered, majeure did and was announced before."""
+    named = np.isin(work.reasons, (Reason.FAULT, Reason.GRID_DEAD, Reason.GRID_FAULT, Reason.STOOD))
+    for span in setting.ordered:
+        inside = _inside(work.middles, span)
+        runs = inside & (work.causes == Cause.RUNNING)
+        stands = inside & (work.causes == Cause.FORCED) & ~named
+        work.reasons[runs & work.received], work.reasons[stands] = Reason.LIMITED, Reason.ORDERED
+        work.causes[stands] = Cause.ORDERED
+        work.note[(runs & work.received) | stands] = _noted(work, span)
+    for spans, cause, reason in (
+        (setting.majeure, Cause.MAJEURE, Reason.MAJEURE),
+        (setting.planned, Cause.PLANNED, Reason.PLANNED),
+    ):
+        for span in spans:
+            chosen = _inside(work.middles, span) & (work.causes != Cause.RUNNING)
+            work.causes[chosen], work.reasons[chosen] = cause, reason
+            work.note[chosen] = _noted(work, span)
+
+
+def _darken(runs: Runs, work: _Work) -> None:
+    """Put what happened without light under no cause; a device that feeds in then still runs."""
+    dark = ~work.light
+    producing = work.causes == Cause.RUNNING
+    planned = work.reasons == Reason.PLANNED
+    asleep = dark & ~work.received
+    if len(runs.told):
+        # A link that was lost by day stays lost in the night.
+        lit_before = np.zeros(len(work.middles), bool)
+        for number in np.unique(work.run[asleep]):
+            mine = np.flatnonzero(work.run == number)
+            lit_before[mine] = np.cumsum(work.light[mine]) > 0
+        asleep &= ~lit_before
+    work.reasons[dark & work.received & ~producing & ~planned] = Reason.NIGHT
+    work.reasons[asleep & ~planned] = Reason.ASLEEP
+    work.causes[dark] = Cause.DARK
+
+
+def _lost(work: _Work) -> Floats:
+    """Return what was not generated in each segment [Wh], NaN where nothing tells what should have been."""
+    stands = ~np.isin(work.causes, (Cause.RUNNING, Cause.DARK, Cause.UNKNOWN))
+    return np.where(stands, work.should_wh, 0.0)
+
+
+def partition(runs: Runs, setting: Setting) -> Segments:
+    """Return the period of a device cut into segments, each under exactly one cause, with its reason."""
+    edges, work = _begun(runs, setting)
+    _resolve_gaps(runs, setting, work)
+    if not len(runs.told) or bool((runs.told == Told.MISSING).all()):
+        unresolved = work.reasons == Reason.SILENT
+        never = np.isnan(runs.first_wh).all() and np.isnan(runs.last_wh).all()
+        work.reasons[unresolved] = Reason.NEVER if never else Reason.SILENT
+    _apply_records(setting, work)
+    _darken(runs, work)
+    return Segments(
+        edges, work.causes, work.reasons, work.received, work.note, tuple(work.notes), _lost(work)
+    )
 
 
 def hours_of(segments: Segments) -> Hours:
     """Return the time by cause of a partition [h]."""
     lengths = segments.lengths / HOUR
-    by_cause = {cause: float(lengths[segments.causes == cause].sum()) for cause in Cause}
-    decided = ~segments.received & np.isin(segments.causes, (Cause.RUNNING, Cause.FORCED))
+    by_cause = np.bincount(segments.causes, lengths, minlength=len(Cause))
+    decided = ~segments.received & np.isin(segments.causes, (Cause.DARK, Cause.UNKNOWN), invert=True)
+    down = decided & (segments.causes == Cause.FORCED)
     return Hours(
-        dark=by_cause[Cause.DARK],
-        running=by_cause[Cause.RUNNING],
-        forced=by_cause[Cause.FORCED],
-        grid=by_cause[Cause.GRID],
-        ordered=by_cause[Cause.ORDERED],
-        planned=by_cause[Cause.PLANNED],
-        majeure=by_cause[Cause.MAJEURE],
-        unknown=by_cause[Cause.UNKNOWN],
+        dark=float(by_cause[Cause.DARK]),
+        running=float(by_cause[Cause.RUNNING]),
+        forced=float(by_cause[Cause.FORCED]),
+        grid=float(by_cause[Cause.GRID]),
+        ordered=float(by_cause[Cause.ORDERED]),
+        planned=float(by_cause[Cause.PLANNED]),
+        majeure=float(by_cause[Cause.MAJEURE]),
+        unknown=float(by_cause[Cause.UNKNOWN]),
         resolved=float(lengths[decided].sum()),
+        resolved_forced=float(lengths[down].sum()),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
-    """A stretch in which a device did not run for one cause: [start, end) [UTC], and its time with light [h].
+class Stop:
+    """A stretch in which a device did not run for one cause [s since 1970], with its time in the light [h].
 
-    An outage goes on through the night when the device does not run before the next stretch of the cause.
+    `position` is the segment that explains it best, `lost_wh` is NaN where nothing tells.
     """
 
     cause: Cause
-    start: datetime
-    end: datetime
+    start: float
+    end: float
     light_h: float
+    position: int
+    lost_wh: float
+    ongoing: bool
 
 
-_OUTAGES = (Cause.FORCED, Cause.GRID, Cause.ORDERED)
+_STOPPING = (Cause.FORCED, Cause.GRID, Cause.ORDERED)
 _TOLERANCE_H = 1e-9
 
 
-def outages(segments: Segments, at_least_h: float = OUTAGE_AT_LEAST_H) -> list[Outage]:
-    """Return the outages of a partition with at least so much time in the light [h], in order."""
+def stops(segments: Segments, at_least_h: float = OUTAGE_AT_LEAST_H) -> list[Stop]:
+    """Return the stops of a partition with at least so much time in the light [h], in order.
+
+    A stop goes on through the night when the device does not run before the next stretch of the cause.
+    """
     lit = np.flatnonzero(segments.causes != Cause.DARK)
     if not len(lit):
         return []
@@ -249,19 +438,19 @@ def outages(segments: Segments, at_least_h: float = OUTAGE_AT_LEAST_H) -> list[O
     firsts = np.concatenate([[0], np.flatnonzero(np.diff(causes)) + 1])
     lasts = np.concatenate([firsts[1:], [len(lit)]]) - 1
     light_h = np.add.reduceat(lengths, firsts) / HOUR
-    wanted = np.isin(causes[firsts], _OUTAGES) & (light_h >= at_least_h - _TOLERANCE_H)
-    return [
-        Outage(
-            Cause(int(causes[firsts[run]])),
-            _instant(float(segments.edges[lit[firsts[run]]])),
-            _instant(float(segments.edges[lit[lasts[run]] + 1])),
-            float(light_h[run]),
+    wanted = np.isin(causes[firsts], _STOPPING) & (light_h >= at_least_h - _TOLERANCE_H)
+    found = []
+    for number in np.flatnonzero(wanted):
+        mine = slice(firsts[number], lasts[number] + 1)
+        found.append(
+            Stop(
+                Cause(int(causes[firsts[number]])),
+                float(segments.edges[lit[firsts[number]]]),
+                float(segments.edges[lit[lasts[number]] + 1]),
+                float(light_h[number]),
+                int(lit[mine][np.argmax(lengths[mine])]),
+                float(segments.lost_wh[lit[mine]].sum()) if len(segments.lost_wh) else np.nan,
+                bool(lasts[number] == len(lit) - 1),
+            )
         )
-        for run in np.flatnonzero(wanted)
-    ]
-
-
-def _instant(epoch_s: float) -> datetime:
-    return datetime.fromtimestamp(epoch_s, UTC)
-
-
+    return found

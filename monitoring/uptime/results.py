@@ -159,5 +159,7 @@ def area_uptime(level: Level, key: str, name: str, members: Iterable[DeviceUptim
         hours=added(one.hours for one in listed),
         weighted=added(one.hours.weighted(max(1.0, one.rated_power_w)) for one in listed),
         energy=energies_added(one.energy for one in listed),
-        outages=tuple(sorted((o for one in listed for o in one.outages), key=lambda o: (o.start, o.device_id))),
+        outages=tuple(
+            sorted((o for one in listed for o in one.outages), key=lambda o: (o.start, o.device_id))
+        ),
     )

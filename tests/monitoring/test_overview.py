@@ -5,10 +5,10 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy.exc import DatabaseError
 
+from monitoring.calendar.planned import AnnouncedTooLateError, announce, planned_between
 from monitoring.curves import day_bars, day_curves, month_bars, yield_rank
 from monitoring.energy import daily_energy, energy_sums, refresh_daily_energy
 from monitoring.overview import county_overview
-from monitoring.uptime.planned import AnnouncedTooLateError, announce, planned_between
 from monitoring.snapshot import station_view, station_views
 from monitoring.states import StationState
 from registry.actors import PUBLIC, Actor, NotPermittedError, Role
@@ -177,7 +177,7 @@ def test_announced_work_shows_while_it_lasts(running):
         view = station_view(session, running.series, CLERK, "s1", NOON)
         assert view.state is StationState.PLANNED
         assert "清洗组件" in view.opinion.reason
-        assert planned_between(session, NOON, end) == [("s1", start, end)]
+        assert planned_between(session, NOON, end) == [("s1", start, end, "清洗组件")]
 
 
 def test_work_announced_after_it_began_is_not_planned(running):

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from pvlib import solarposition
 
-from monitoring.uptime.sun import elevation_series, elevations
+from monitoring.sky.sun import elevation_series, elevations
 
 
 @pytest.mark.parametrize(

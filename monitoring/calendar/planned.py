@@ -59,11 +59,13 @@ def planned_work(session: Session, now: datetime) -> dict[str, str]:
     return {row.subject_id: row.description for row in rows}
 
 
-def planned_between(session: Session, start: datetime, end: datetime) -> list[tuple[str, datetime, datetime]]:
-    """Return announced work that touches [start, end): (station or device id, start, end)."""
+def planned_between(
+    session: Session, start: datetime, end: datetime
+) -> list[tuple[str, datetime, datetime, str]]:
+    """Return announced work that touches [start, end): (station or device id, start, end, description)."""
     rows = session.scalars(
         select(PlannedWorkRow)
         .where(PlannedWorkRow.start < end, PlannedWorkRow.end > start)
         .order_by(PlannedWorkRow.start)
     )
-    return [(row.subject_id, row.start, row.end) for row in rows]
+    return [(row.subject_id, row.start, row.end, row.description) for row in rows]

@@ -1,0 +1,1 @@
+"""How much light there was: the sun, measured irradiance, comparable outputs, and the rule that decides."""
