@@ -81,11 +81,11 @@ class _Group(TyperGroup):
 class CommandLine(typer.Typer):
     """A command line, or a group of commands, that speaks Chinese."""
 
-    def __init__(self, about: str) -> None:
+    def __init__(self, about: str, *, no_args_is_help: bool = True) -> None:
         super().__init__(
             cls=_Group,
             help=about,
-            no_args_is_help=True,
+            no_args_is_help=no_args_is_help,
             add_completion=False,
             pretty_exceptions_enable=False,
             rich_markup_mode=None,

@@ -11,7 +11,7 @@ from api.commands.output import JsonOption, print_problems, refusing, show
 from api.outcome import Exit, Outcome
 from store.problem import Problem
 
-profiles = CommandLine("设备档案：列出、检查、导出模式。")
+profiles = CommandLine("设备档案：列出、检查、导出模式。", no_args_is_help=False)
 mapping = CommandLine("MQTT 报文映射：检查。")
 ExistingFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 
@@ -84,6 +84,13 @@ def _decoded_table(
     }
     summary = f"{len(shown)} 个量，有值的 {known} 个；档案中另有 {len(rows) - len(shown)} 个量转储里没有"
     return Outcome(summary, columns, shown, problems, found)
+
+
+@profiles.callback(invoke_without_command=True)
+def profiles_or_list(context: typer.Context, *, as_json: JsonOption = False) -> None:
+    """设备档案：列出、检查、导出模式；不写命令时列出。"""
+    if context.invoked_subcommand is None:
+        list_all(as_json=as_json)
 
 
 @profiles.command("list")

@@ -265,3 +265,10 @@ def profile_json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a profile, for editors that check TOML while typing."""
     schema = ProfileDocument.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def known_keys() -> tuple[str, ...]:
+    """Return every key that a profile may hold anywhere, to name the one that was meant."""
+    schema = ProfileDocument.model_json_schema(by_alias=True)
+    tables = (schema, *schema["$defs"].values())
+    return tuple({key for table in tables for key in table.get("properties", {})})

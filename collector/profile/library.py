@@ -3,6 +3,7 @@
 Owns finding, reading and checking profile files. A profile's name is its file's stem.
 """
 
+import re
 import tomllib
 from collections.abc import Sequence
 from decimal import Decimal
@@ -13,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from collector.profile.compilation import compile_profile
+from collector.profile.complaints import complaints, located
 from collector.profile.document import ProfileDocument
 from collector.profile.types import Profile
 from store.problem import Problem, ProblemsError
@@ -30,22 +32,24 @@ def list_profiles() -> tuple[str, ...]:
 def parse_profile(name: str, text: str) -> Profile:
     """Return the profile written in `text`; raises ProblemsError with every place that is wrong."""
     try:
-        document = ProfileDocument.model_validate(tomllib.loads(text, parse_float=Decimal))
+        content = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        problem = Problem(f"{name}.toml", f"不是有效的 TOML：{error}", "按提示的行列改正")
+        problem = Problem(f"{name}.toml", f"不是有效的 TOML：{_toml_place(error)}", "改正这一行后再检查")
         raise ProblemsError([problem]) from error
+    try:
+        document = ProfileDocument.model_validate(content)
     except ValidationError as error:
-        raise ProblemsError(
-            [
-                Problem(
-                    f"{name}.toml {'.'.join(str(part) for part in item['loc'])}",
-                    item["msg"],
-                    "见 docs/profile-format.md",
-                )
-                for item in error.errors()
-            ]
-        ) from error
-    return compile_profile(name, document)
+        raise ProblemsError(complaints(name, text, content, error)) from error
+    try:
+        return compile_profile(name, document)
+    except ProblemsError as error:
+        raise ProblemsError(located(error.problems, text)) from error
+
+
+def _toml_place(error: tomllib.TOMLDecodeError) -> str:
+    """Return where reading TOML stopped."""
+    found = re.search(r"line (\d+), column (\d+)", str(error))
+    return f"读到第 {found[1]} 行第 {found[2]} 列读不下去" if found else "文件不完整，括号或引号没有闭合"
 
 
 def read_profile(path: Path) -> Profile:

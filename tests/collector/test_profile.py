@@ -29,6 +29,7 @@ from collector.profile import (
     plan_blocks,
     profile_json_schema,
 )
+from collector.profile.complaints import rows_in
 from collector.profile.discovery import discover
 from store.problem import ProblemsError
 from store.samples import QUANTITIES, DeviceState
@@ -120,6 +121,11 @@ def test_identity_is_read_once_not_every_cycle():
 
 def test_the_table_of_devices_is_what_the_profiles_say():
     assert (DOCS / "devices.md").read_text(encoding="utf-8") == catalogue_markdown()
+
+
+def test_the_published_json_schema_is_what_the_program_checks_by():
+    published = json.loads((DOCS / "device-profile.schema.json").read_text(encoding="utf-8"))
+    assert published == profile_json_schema()
 
 
 def test_the_example_of_the_guide_is_a_valid_profile():
@@ -359,3 +365,47 @@ def test_no_register_that_switches_a_device_is_decoded_as_a_quantity(profile):
     for field in profile.fields:
         if field.kind is not Kind.TEXT and "limit" in field.name:
             assert not field.quantity
+
+
+@pytest.mark.parametrize(
+    ("line", "where", "what", "how"),
+    [
+        (
+            '{ name = "b", document = 2, type = "u33" }',
+            "第 9 行 registers 第 2 个（b） 的 type",
+            "“u33”",
+            "u32",
+        ),
+        (
+            '{ name = "b", document = -2, type = "u16" }',
+            "第 9 行 registers 第 2 个（b） 的 document",
+            "-2",
+            "0",
+        ),
+        (
+            '{ name = "b", document = 2, type = "u16", scal = 2 }',
+            "第 2 个（b） 的 scal",
+            "没有这样的项",
+            "scale",
+        ),
+        ('{ name = "b", document = 2, type = "str" }', "第 9 行 registers.b", "length", "length"),
+        ('{ name = "b", document = 2, type = "u16"', "x.toml", "不是有效的 TOML", "改正"),
+    ],
+)
+def test_what_is_wrong_is_said_in_chinese_with_its_line(line, where, what, how):
+    text = (
+        'schema = "sunledger-device-profile/1"\nvendor = "x"\nvendor_zh = "x"\nkind = "inverter"\n'
+        'products = "x"\nconfidence = []\nregisters = [\n  { name = "a", document = 1, type = "u16" },\n'
+        f"  {line},\n]\n"
+    )
+    with pytest.raises(ProblemsError) as caught:
+        parse_profile("x", text)
+    (problem,) = caught.value.problems
+    assert where in problem.where
+    assert what in problem.what
+    assert how in problem.how_to_fix
+
+
+def test_rows_under_table_headers_have_their_lines_too():
+    text = 'a = 1\n[[registers]]\nname = "x"\n\n[[registers]]\nname = "{ y"\nbits = [{ bit = 1 }]\n'
+    assert rows_in(text) == {("a", -1): 1, ("registers", 0): 2, ("registers", 1): 5}

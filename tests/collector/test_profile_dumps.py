@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.decode import decode_content, read_file
-from collector.profile import Missing, load_profile, parse_profile, point_record
+from collector.decode import decode_content, read_content, read_file
+from collector.profile import Kind, Missing, load_profile, parse_profile, point_record
 from collector.profile.decoding import decode
+from collector.profile.dump import dump_words
+from collector.profile.frames import crc16
 from store.problem import ProblemsError
 
 CASES = Path(__file__).parents[1] / "cases" / "dumps"
@@ -121,3 +123,87 @@ def test_an_unknown_schema_or_a_word_out_of_range_is_refused():
         decode_content(profile, {"schema": "something/1", "registers": {}})
     with pytest.raises(ProblemsError):
         decode_content(profile, {"schema": "pv-register-dump/1", "registers": {"30100": 70000}})
+
+
+# What a stranger's file may hold
+
+
+def _rtu(body: str) -> str:
+    data = bytes.fromhex(body)
+    return (data + crc16(data).to_bytes(2, "little")).hex()
+
+
+def _sungrow(**content):
+    return {"schema": "pv-register-dump/1", "address_base": "wire address", **content}
+
+
+STATE_ANSWER = _rtu("0104021300")
+
+
+def test_a_damaged_frame_loses_only_itself_and_is_named():
+    good = {"request": _rtu("010413870001"), "response": _rtu("0104020132")}
+    bad = {"request": _rtu("010413AD0001"), "response": STATE_ANSWER[:-4] + "ffff"}
+    reading = read_content(load_profile("sungrow_sg_string"), _sungrow(frames=[good, bad]))
+    points = {point.name: point for point in reading.points}
+    assert points["model_code"].value == 0x0132
+    assert (points["state"].value, points["state"].missing) == (None, Missing.DAMAGED)
+    assert [problem.where for problem in reading.problems] == ["frames[2]"]
+    assert points["energy_total"].missing is Missing.NOT_READ
+
+
+def test_a_refused_read_is_told_apart_from_what_was_not_asked():
+    refused = {"request": _rtu("010413AD0001"), "response": _rtu("018402")}
+    good = {"request": _rtu("010413870001"), "response": _rtu("0104020132")}
+    reading = read_content(load_profile("sungrow_sg_string"), _sungrow(frames=[refused, good]))
+    points = {point.name: point for point in reading.points}
+    assert points["state"].missing is Missing.REFUSED
+    assert not reading.problems
+
+
+def test_a_log_of_requests_and_answers_is_paired_and_writes_of_another_master_are_passed_over():
+    log = [
+        {"dir": "request", "hex": _rtu("0110138700010200AA")},
+        {"dir": "response", "hex": _rtu("011013870001")},
+        {"dir": "request", "hex": _rtu("010413AD0001")},
+        {"dir": "response", "hex": STATE_ANSWER},
+    ]
+    reading = read_content(load_profile("sungrow_sg_string"), _sungrow(frames=log))
+    assert {p.name: p.value for p in reading.points if p.value is not None}["state"] == 0x1300
+    assert not reading.problems
+
+
+@pytest.mark.parametrize(
+    ("request_hex", "response_hex", "reason"),
+    [
+        (_rtu("020413AD0001"), STATE_ANSWER, "站号"),
+        ("000500000006010413AD0001", "0004000000050104021300", "事务号"),
+        (_rtu("010413AD0002"), STATE_ANSWER, "字节"),
+    ],
+)
+def test_an_answer_to_another_question_gives_nothing(request_hex, response_hex, reason):
+    frames = [{"request": request_hex, "response": response_hex}]
+    with pytest.raises(ProblemsError, match=reason):
+        read_content(load_profile("sungrow_sg_string"), _sungrow(frames=frames))
+
+
+@pytest.mark.parametrize(
+    ("base", "wire"),
+    [
+        ("wire address = documented number (no minus 1 here)", 5037),
+        ("documented number minus 1 on the wire; keys are documented numbers", 5036),
+        ("wire address", 5037),
+    ],
+)
+def test_the_keys_are_printed_numbers_only_where_the_file_says_so(base, wire):
+    dump = {"schema": "pv-register-dump/1", "address_base": base, "registers": {"input": {"5037": 1}}}
+    assert list(dump_words(load_profile("sungrow_sg_string"), dump).words) == [(4, wire)]
+
+
+@pytest.mark.parametrize("name", ["growatt_max_mid", "solis_string", "acrel_dtsd1352", "kstar_hybrid"])
+def test_all_ones_are_no_measurement_where_no_pattern_is_documented(name):
+    profile = load_profile(name)
+    for field in profile.fields:
+        if field.kind in {Kind.U16, Kind.U32} and not field.clock:
+            words = dict.fromkeys(field.keys, 0xFFFF)
+            (point,) = [point for point in decode(profile, words).points if point.name == field.name]
+            assert point.value is None, field.name
