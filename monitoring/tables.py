@@ -52,7 +52,20 @@ class PlannedWorkRow(Base):
     announced_by: Mapped[str] = mapped_column(String(128))
 
 
+class PlannedWorkCancellationRow(Base):
+    """Table `planned_work_cancellation`: announced work that ends at `at`; before it begins, it never is."""
+
+    __tablename__ = "planned_work_cancellation"
+    __table_args__ = (CheckConstraint("reason <> ''", name="reason"),)
+
+    work_id: Mapped[str] = mapped_column(ForeignKey("planned_work.id"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    cancelled_by: Mapped[str] = mapped_column(String(128))
+    reason: Mapped[str] = mapped_column(Text)
+
+
 guard_append_only(Base.metadata.tables["planned_work"])
+guard_append_only(Base.metadata.tables["planned_work_cancellation"])
 
 
 class DispatchRecordRow(Base):

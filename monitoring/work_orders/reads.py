@@ -64,6 +64,14 @@ class WorkOrder:
         """Tell whether the work is not reported done although its deadline has passed."""
         return not self.ended and self.done_at is None and self.due_at < now
 
+    def in_time(self, now: datetime) -> bool | None:
+        """Tell whether the work was done by its deadline; None where undecided or cancelled."""
+        if self.state is OrderState.CANCELLED:
+            return None
+        if self.done_at is not None:
+            return self.done_at <= self.due_at
+        return False if self.overdue(now) else None
+
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
@@ -215,16 +223,8 @@ class Punctuality:
 
 def punctuality(orders: Iterable[WorkOrder], now: datetime) -> Punctuality:
     """Return how punctual some orders are at `now` [UTC], by the deadline in force."""
-    verdicts = [verdict for order in orders if (verdict := _in_time(order, now)) is not None]
+    verdicts = [verdict for order in orders if (verdict := order.in_time(now)) is not None]
     return Punctuality(len(verdicts), sum(verdicts))
-
-
-def _in_time(order: WorkOrder, now: datetime) -> bool | None:
-    if order.state is OrderState.CANCELLED:
-        return None
-    if order.done_at is not None:
-        return order.done_at <= order.due_at
-    return False if order.overdue(now) else None
 
 
 def by_station(orders: Sequence[WorkOrder]) -> dict[str, list[WorkOrder]]:
