@@ -26,6 +26,7 @@ TABLE_MODULES = (
     "registry.account_changes",
     "monitoring.tables",
     "monitoring.work_orders.tables",
+    "monitoring.alarms.tables",
     "distribution.settlement.tables",
     "distribution.plans.tables",
     "distribution.approval.tables",
