@@ -5,6 +5,7 @@ code: 0 done, 1 done and something was found, 2 not done.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from api.outcome import Exit, Outcome
 from api.settings import Settings, load_settings
 from store.problem import Problem, ProblemsError
 
+PIPE_COLUMNS = 200
 JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON，供程序读取")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="数据目录（默认取设置 data_dir）")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="设置文件（TOML）")]
@@ -44,7 +46,8 @@ def show(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(outcome.as_json(), ensure_ascii=False, indent=2))
     else:
-        console = Console(highlight=False)
+        # A file or a pipe has no width of its own; a narrow guess would break every cell.
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
         if outcome.rows:
             table = Table(show_edge=False, header_style="bold")
             for key, label in outcome.columns.items():

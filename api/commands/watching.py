@@ -12,6 +12,7 @@ from api.commands.output import ConfigOption, DataOption, JsonOption, run_operat
 def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(energy)
+    app.command()(availability)
 
 
 def energy(
@@ -27,6 +28,44 @@ def energy(
     """由累计电量计数得出的发电量和上网电量，附完整率和方法。"""
     arguments = {"period": period, "station_id": station, "device": device, "daily": daily}
     run_operation("energy", arguments, data=data, config=config, as_json=as_json)
+
+
+def availability(
+    since: Annotated[str, typer.Option("--from", help="从这一刻起：2026-06、2026-06-01 或 2026-06-01T08:00")],
+    until: Annotated[str, typer.Option("--to", help="到这一刻为止（不含）：整个 6 月写 2026-07-01")],
+    level: Annotated[str, typer.Option("--level", help="device、station、township 或 county")] = "station",
+    rule: Annotated[
+        str,
+        typer.Option(
+            "--rule",
+            help="日照规则：auto、irradiance:50、measured:50（W/m²）、expected:5（%）、elevation:5（度）",
+        ),
+    ] = "auto",
+    station: Annotated[
+        str, typer.Option("--station", help="只看这个电站（编号；imported 为未登记的导入设备）")
+    ] = "",
+    minutes: Annotated[float, typer.Option("--at-least", help="停机至少有日照多少分钟才列出")] = 30.0,
+    zone: Annotated[str, typer.Option("--zone", help="--from、--to 的时区，默认北京时间")] = "",
+    place: Annotated[str, typer.Option("--place", help="未登记设备的 纬度,经度")] = "",
+    data: DataOption = None,
+    config: ConfigOption = None,
+    *,
+    outages: Annotated[bool, typer.Option("--outages", help="列出停机，不列可用率")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """可用率（设备原因、全部原因、上下限、数据完整率、按电量）和停机清单，附所用的日照规则。"""
+    arguments = {
+        "since": since,
+        "until": until,
+        "level": level,
+        "rule": rule,
+        "station_id": station,
+        "outages": outages,
+        "minutes": minutes,
+        "zone": zone,
+        "place": place,
+    }
+    run_operation("availability", arguments, data=data, config=config, as_json=as_json)
 
 
 def telemetry(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from api.operations.availability import availability
 from api.operations.backup import backup
 from api.operations.energy import energy, telemetry
 from api.operations.exports import export
@@ -12,6 +13,7 @@ from api.operations.users import add_user, close_user, list_users, reset_user
 from api.outcome import Outcome
 
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
+    "availability": availability,
     "backup": backup,
     "energy": energy,
     "import-telemetry": telemetry,

@@ -127,6 +127,7 @@ def _plausible(evidence: Evidence, threshold: float) -> Track:
 class _View:
     """Everything that is known at the moments of the grid, NaN where it is not."""
 
+    raw: Floats
     irradiance: Floats
     usual: Floats
     expected: Floats
@@ -142,6 +143,7 @@ def _view(evidence: Evidence, times: Floats, threshold: float) -> _View:
         elevation = elevation_of_epochs(evidence.place.latitude, evidence.place.longitude, middles)
     measured = _plausible(evidence, threshold)
     return _View(
+        with_gaps(evidence.irradiance).at(times),
         with_gaps(measured).at(times),
         habit(measured).at(times),
         evidence.expected.at(times),
@@ -183,7 +185,9 @@ def _answers(view: _View, rule: LightRule) -> list[tuple[Basis, Floats]]:
     by_output = np.where(view.output >= PROOF_FRACTION, 1.0, np.nan)
     sensor, expected = (Basis.IRRADIANCE, by_sensor), (Basis.EXPECTED, by_expected)
     sun, usual, output = (Basis.ELEVATION, by_sun), (Basis.HABIT, by_habit), (Basis.OUTPUT, by_output)
+    alone = over(view.raw, rule.threshold_of(Basis.MEASURED))
     order = {
+        Basis.MEASURED: [(Basis.MEASURED, np.where(np.isnan(alone), 0.0, alone))],
         Basis.AUTO: [sensor, expected, sun, usual, output],
         Basis.IRRADIANCE: [sensor, usual, expected, sun, output],
         Basis.EXPECTED: [expected, sun, usual, output],

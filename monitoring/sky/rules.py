@@ -14,23 +14,31 @@ from store.problem import Problem, ProblemsError
 class Basis(StrEnum):
     """Which evidence decides whether there was enough light; AUTO takes the best that can be trusted.
 
+    MEASURED is the sensor's word alone, whatever it says; where it says nothing no time counts.
     HABIT is what the same time of day brought on other days, OUTPUT a machine of the plant that runs: they
     only help where the evidence asked for is missing.
     """
 
     AUTO = "auto"
     IRRADIANCE = "irradiance"
+    MEASURED = "measured"
     EXPECTED = "expected"
     ELEVATION = "elevation"
     HABIT = "habit"
     OUTPUT = "output"
 
 
-THRESHOLDS = {Basis.IRRADIANCE: 50.0, Basis.EXPECTED: 5.0, Basis.ELEVATION: 5.0}
+THRESHOLDS = {Basis.IRRADIANCE: 50.0, Basis.MEASURED: 50.0, Basis.EXPECTED: 5.0, Basis.ELEVATION: 5.0}
 """Defaults: irradiance [W/m²], expected power [% of rated], elevation of the sun [degrees]."""
-_LIMITS = {Basis.IRRADIANCE: (0.0, 1000.0), Basis.EXPECTED: (0.0, 90.0), Basis.ELEVATION: (-1.0, 60.0)}
+_LIMITS = {
+    Basis.IRRADIANCE: (0.0, 1000.0),
+    Basis.MEASURED: (0.0, 1000.0),
+    Basis.EXPECTED: (0.0, 90.0),
+    Basis.ELEVATION: (-1.0, 60.0),
+}
 _WORDS = {
     Basis.IRRADIANCE: "实测辐照度不低于 {0:g} W/m²",
+    Basis.MEASURED: "只按实测辐照度，不低于 {0:g} W/m²",
     Basis.EXPECTED: "应发功率（同时段其他电站或逆变器出力的中位数）不低于额定的 {0:g} %",
     Basis.ELEVATION: "太阳高度角不低于 {0:g}°",
     Basis.HABIT: "往日同一时刻有日照",
@@ -48,12 +56,12 @@ class LightRule:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `auto`, `irradiance[:W/m²]`, `expected[:%]` or `elevation[:degrees]`.
+        """Read `auto`, `irradiance[:W/m²]`, `measured[:W/m²]`, `expected[:%]` or `elevation[:degrees]`.
 
         Raises ProblemsError with what may be written.
         """
         name, _, number = text.strip().lower().partition(":")
-        how = "写成 auto、irradiance:50（W/m²）、expected:5（额定的 %）或 elevation:5（度）"
+        how = "写成 auto、irradiance:50、measured:50（W/m²）、expected:5（额定的 %）或 elevation:5（度）"
         wrong = ProblemsError([Problem("--rule", f"“{text}” 不是日照规则", how)])
         if name == Basis.AUTO and not number:
             return cls()

@@ -329,6 +329,17 @@ def evaluate_foreign(session: Session, series: SeriesStore, question: Question) 
     return evaluate_plants(series, [] if plant is None else [plant], question)
 
 
+def together(one: Evaluation, other: Evaluation) -> Evaluation:
+    """Return two evaluations of the same question as one; the shorter ends where the longer does."""
+    return Evaluation(
+        one.start,
+        max(one.end, other.end) if other.devices else one.end,
+        one.rule,
+        (*one.devices, *other.devices),
+        (*one.plants, *other.plants),
+    )
+
+
 def areas(session: Session, evaluation: Evaluation, level: Level) -> tuple[AreaUptime, ...]:
     """Return the evaluation added up per station, township or county, weighted by rated power."""
     codes = {plant.machines[0].group: plant.division_code for plant in evaluation.plants}
