@@ -24,6 +24,8 @@ TABLE_MODULES = (
     "registry.parameters",
     "registry.intake",
     "registry.account_changes",
+    "registry.assets.tables",
+    "registry.roll.tables",
     "monitoring.tables",
     "monitoring.work_orders.tables",
     "monitoring.alarms.tables",

@@ -48,6 +48,60 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_dispatch_record_start"), "dispatch_record", ["start"], unique=False)
     op.create_table(
+        "equity_holding",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("held", sa.String(), nullable=False),
+        sa.Column("weight", sa.BigInteger(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("superseded_at", UtcDateTime(), nullable=True),
+        sa.Column("superseded_by", sa.String(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("owner <> held", name=op.f("ck_equity_holding_itself")),
+        sa.CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name=op.f("ck_equity_holding_dates")),
+        sa.CheckConstraint("weight > 0", name=op.f("ck_equity_holding_weight")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_equity_holding")),
+    )
+    op.create_index(op.f("ix_equity_holding_held"), "equity_holding", ["held"], unique=False)
+    op.create_index(op.f("ix_equity_holding_owner"), "equity_holding", ["owner"], unique=False)
+    op.create_table(
+        "exchange",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("department", sa.String(), nullable=False),
+        sa.Column("as_of", sa.Date(), nullable=False),
+        sa.Column("area", sa.String(), nullable=False),
+        sa.Column("file_name", sa.String(), nullable=False),
+        sa.Column("file_hash", sa.String(length=64), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("kind IN ('dibao', 'disabled', 'death')", name=op.f("ck_exchange_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exchange")),
+    )
+    op.create_index(op.f("ix_exchange_area_recorded_at"), "exchange", ["area", "recorded_at"], unique=False)
+    op.create_table(
+        "household_review",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("period", sa.String(length=7), nullable=False),
+        sa.Column("area", sa.String(length=12), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("opened_on", sa.Date(), nullable=False),
+        sa.Column("due_on", sa.Date(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("kind IN ('yearly', 'half_yearly')", name=op.f("ck_household_review_kind")),
+        sa.CheckConstraint("due_on >= opened_on", name=op.f("ck_household_review_dates")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_household_review")),
+    )
+    op.create_index(
+        op.f("ix_household_review_area_period"), "household_review", ["area", "period"], unique=True
+    )
+    op.create_table(
         "state_interval",
         sa.Column("subject_id", sa.String(length=128), nullable=False),
         sa.Column("start", UtcDateTime(), nullable=False),
@@ -95,6 +149,231 @@ def upgrade() -> None:
         op.f("ix_dispatch_withdrawal_record_id"), "dispatch_withdrawal", ["record_id"], unique=False
     )
     op.create_table(
+        "exchange_match",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("exchange_id", sa.String(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("id_number_hash", sa.String(), nullable=False),
+        sa.Column("id_number_masked", sa.String(), nullable=False),
+        sa.Column("name_there", sa.String(), nullable=False),
+        sa.Column("name_here", sa.String(), nullable=False),
+        sa.Column("household_id", sa.String(), nullable=False),
+        sa.Column("member_id", sa.String(), nullable=False),
+        sa.Column("village_code", sa.String(), nullable=False),
+        sa.Column("since", sa.Date(), nullable=True),
+        sa.Column("proposal", sa.String(), nullable=False),
+        sa.Column("decision", sa.String(), nullable=False),
+        sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("decided_by", sa.String(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.CheckConstraint("(decision = '') = (decided_at IS NULL)", name=op.f("ck_exchange_match_decided")),
+        sa.CheckConstraint("decision = '' OR document <> ''", name=op.f("ck_exchange_match_document")),
+        sa.CheckConstraint(
+            "decision IN ('', 'accepted', 'rejected')", name=op.f("ck_exchange_match_decision")
+        ),
+        sa.CheckConstraint(
+            "outcome IN ('same', 'name_differs', 'only_there', 'only_here')",
+            name=op.f("ck_exchange_match_outcome"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["exchange_id"], ["exchange.id"], name=op.f("fk_exchange_match_exchange_id_exchange")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_exchange_match")),
+    )
+    op.create_index(
+        op.f("ix_exchange_match_exchange_id_outcome"),
+        "exchange_match",
+        ["exchange_id", "outcome"],
+        unique=False,
+    )
+    op.create_index(
+        "ux_exchange_match_person",
+        "exchange_match",
+        ["exchange_id", "id_number_hash"],
+        unique=True,
+        sqlite_where=sa.text("id_number_hash <> ''"),
+        postgresql_where=sa.text("id_number_hash <> ''"),
+    )
+    op.create_table(
+        "household_event",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("household_id", sa.String(), nullable=False),
+        sa.Column("village_code", sa.String(length=12), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("happened_on", sa.Date(), nullable=False),
+        sa.Column("other_household_id", sa.String(), nullable=True),
+        sa.Column("member_id", sa.String(), nullable=False),
+        sa.Column("continued_until", sa.Date(), nullable=True),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint(
+            "(kind IN ('split', 'merge')) = (other_household_id IS NOT NULL)",
+            name=op.f("ck_household_event_other"),
+        ),
+        sa.CheckConstraint(
+            "continued_until IS NULL OR (kind = 'exit' AND continued_until >= happened_on)",
+            name=op.f("ck_household_event_continued"),
+        ),
+        sa.CheckConstraint("document <> ''", name=op.f("ck_household_event_document")),
+        sa.CheckConstraint(
+            "kind IN ('exit', 'return', 'split', 'merge', 'death', 'birth', 'head')",
+            name=op.f("ck_household_event_kind"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["household_id"], ["household.id"], name=op.f("fk_household_event_household_id_household")
+        ),
+        sa.ForeignKeyConstraint(
+            ["other_household_id"],
+            ["household.id"],
+            name=op.f("fk_household_event_other_household_id_household"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_household_event")),
+    )
+    op.create_index(
+        op.f("ix_household_event_household_id_happened_on"),
+        "household_event",
+        ["household_id", "happened_on"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_household_event_other_household_id"), "household_event", ["other_household_id"], unique=False
+    )
+    op.create_table(
+        "household_finding",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("review_id", sa.String(), nullable=False),
+        sa.Column("household_id", sa.String(), nullable=False),
+        sa.Column("village_code", sa.String(length=12), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("component", sa.String(), nullable=False),
+        sa.Column("weight", sa.BigInteger(), nullable=True),
+        sa.Column("effective_on", sa.Date(), nullable=True),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("applied_at", UtcDateTime(), nullable=True),
+        sa.Column("applied_by", sa.String(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint(
+            "(applied_at IS NULL) = (applied_by = '')", name=op.f("ck_household_finding_applied")
+        ),
+        sa.CheckConstraint(
+            "(outcome = 'keep') = (effective_on IS NULL)", name=op.f("ck_household_finding_effective")
+        ),
+        sa.CheckConstraint(
+            "applied_by = '' OR applied_by <> recorded_by", name=op.f("ck_household_finding_two_people")
+        ),
+        sa.CheckConstraint(
+            "outcome = 'keep' OR (component <> '' AND document <> '')",
+            name=op.f("ck_household_finding_basis"),
+        ),
+        sa.CheckConstraint(
+            "outcome IN ('keep', 'enrol', 'end', 'change')", name=op.f("ck_household_finding_outcome")
+        ),
+        sa.ForeignKeyConstraint(
+            ["household_id"], ["household.id"], name=op.f("fk_household_finding_household_id_household")
+        ),
+        sa.ForeignKeyConstraint(
+            ["review_id"],
+            ["household_review.id"],
+            name=op.f("fk_household_finding_review_id_household_review"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_household_finding")),
+    )
+    op.create_index(
+        op.f("ix_household_finding_review_id_household_id"),
+        "household_finding",
+        ["review_id", "household_id"],
+        unique=False,
+    )
+    op.create_table(
+        "household_measure",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("household_id", sa.String(), nullable=False),
+        sa.Column("village_code", sa.String(length=12), nullable=False),
+        sa.Column("measure", sa.String(), nullable=False),
+        sa.Column("period", sa.String(length=7), nullable=False),
+        sa.Column("thousandths", sa.BigInteger(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("superseded_at", UtcDateTime(), nullable=True),
+        sa.Column("superseded_by", sa.String(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("length(village_code) = 12", name=op.f("ck_household_measure_village_code")),
+        sa.CheckConstraint("thousandths >= 0", name=op.f("ck_household_measure_thousandths")),
+        sa.CheckConstraint(
+            "valid_to IS NOT NULL AND valid_to > valid_from", name=op.f("ck_household_measure_dates")
+        ),
+        sa.ForeignKeyConstraint(
+            ["household_id"], ["household.id"], name=op.f("fk_household_measure_household_id_household")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_household_measure")),
+    )
+    op.create_index(
+        op.f("ix_household_measure_household_id_measure"),
+        "household_measure",
+        ["household_id", "measure"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_household_measure_village_code_measure"),
+        "household_measure",
+        ["village_code", "measure"],
+        unique=False,
+    )
+    op.create_table(
+        "household_review_signature",
+        sa.Column("review_id", sa.String(), nullable=False),
+        sa.Column("village_code", sa.String(length=12), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("households", sa.Integer(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("document <> ''", name=op.f("ck_household_review_signature_document")),
+        sa.ForeignKeyConstraint(
+            ["review_id"],
+            ["household_review.id"],
+            name=op.f("fk_household_review_signature_review_id_household_review"),
+        ),
+        sa.PrimaryKeyConstraint("review_id", "village_code", name=op.f("pk_household_review_signature")),
+    )
+    op.create_table(
+        "household_system",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("station_id", sa.String(), nullable=False),
+        sa.Column("household_id", sa.String(), nullable=False),
+        sa.Column("village_code", sa.String(length=12), nullable=False),
+        sa.Column("rated_power_w", sa.BigInteger(), nullable=False),
+        sa.Column("account_number", sa.String(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("superseded_at", UtcDateTime(), nullable=True),
+        sa.Column("superseded_by", sa.String(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("length(village_code) = 12", name=op.f("ck_household_system_village_code")),
+        sa.CheckConstraint("rated_power_w > 0", name=op.f("ck_household_system_rated_power")),
+        sa.CheckConstraint(
+            "valid_to IS NULL OR valid_to > valid_from", name=op.f("ck_household_system_dates")
+        ),
+        sa.ForeignKeyConstraint(
+            ["household_id"], ["household.id"], name=op.f("fk_household_system_household_id_household")
+        ),
+        sa.ForeignKeyConstraint(
+            ["station_id"], ["station.id"], name=op.f("fk_household_system_station_id_station")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_household_system")),
+    )
+    op.create_index(
+        op.f("ix_household_system_household_id"), "household_system", ["household_id"], unique=False
+    )
+    op.create_index(op.f("ix_household_system_station_id"), "household_system", ["station_id"], unique=False)
+    op.create_table(
         "planned_work_cancellation",
         sa.Column("work_id", sa.String(length=64), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
@@ -105,6 +384,62 @@ def upgrade() -> None:
             ["work_id"], ["planned_work.id"], name=op.f("fk_planned_work_cancellation_work_id_planned_work")
         ),
         sa.PrimaryKeyConstraint("work_id", name=op.f("pk_planned_work_cancellation")),
+    )
+    op.create_table(
+        "replacement",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("station_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("old_id", sa.String(), nullable=False),
+        sa.Column("new_id", sa.String(), nullable=False),
+        sa.Column("replaced_on", sa.Date(), nullable=False),
+        sa.Column("closing_reading", sa.String(), nullable=False),
+        sa.Column("opening_reading", sa.String(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("kind IN ('device', 'meter')", name=op.f("ck_replacement_kind")),
+        sa.CheckConstraint("old_id <> new_id", name=op.f("ck_replacement_two")),
+        sa.ForeignKeyConstraint(
+            ["station_id"], ["station.id"], name=op.f("fk_replacement_station_id_station")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replacement")),
+    )
+    op.create_index(op.f("ix_replacement_new_id"), "replacement", ["new_id"], unique=True)
+    op.create_index(op.f("ix_replacement_old_id"), "replacement", ["old_id"], unique=True)
+    op.create_index(
+        op.f("ix_replacement_station_id_replaced_on"),
+        "replacement",
+        ["station_id", "replaced_on"],
+        unique=False,
+    )
+    op.create_table(
+        "station_archive_entry",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("station_id", sa.String(), nullable=False),
+        sa.Column("field", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("superseded_at", UtcDateTime(), nullable=True),
+        sa.Column("superseded_by", sa.String(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("value <> ''", name=op.f("ck_station_archive_entry_value")),
+        sa.CheckConstraint(
+            "valid_to IS NULL OR valid_to > valid_from", name=op.f("ck_station_archive_entry_dates")
+        ),
+        sa.ForeignKeyConstraint(
+            ["station_id"], ["station.id"], name=op.f("fk_station_archive_entry_station_id_station")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_station_archive_entry")),
+    )
+    op.create_index(
+        op.f("ix_station_archive_entry_station_id_field"),
+        "station_archive_entry",
+        ["station_id", "field"],
+        unique=False,
     )
     op.create_table(
         "work_order",
@@ -309,6 +644,44 @@ def upgrade() -> None:
     )
     op.guard(
         sqlite=[
+            "CREATE TRIGGER equity_holding_fixed BEFORE UPDATE OF id, owner, held, weight, document, valid_from, valid_to, recorded_at, recorded_by ON equity_holding BEGIN SELECT RAISE(ABORT, 'equity_holding is superseded, never edited'); END",
+            "CREATE TRIGGER equity_holding_superseded_once BEFORE UPDATE OF superseded_at ON equity_holding WHEN OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS NOT OLD.superseded_at BEGIN SELECT RAISE(ABORT, 'equity_holding is superseded once'); END",
+            "CREATE TRIGGER equity_holding_kept BEFORE DELETE ON equity_holding BEGIN SELECT RAISE(ABORT, 'equity_holding keeps its history'); END",
+            "CREATE TRIGGER equity_holding_no_overlap BEFORE INSERT ON equity_holding WHEN NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM equity_holding AS other WHERE other.owner = NEW.owner AND other.held = NEW.held AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) BEGIN SELECT RAISE(ABORT, 'an owner has one holding in a thing at a time'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_fact_fixed() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is superseded, never edited', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER equity_holding_fixed BEFORE UPDATE OF id, owner, held, weight, document, valid_from, valid_to, recorded_at, recorded_by ON equity_holding FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER equity_holding_superseded_once BEFORE UPDATE OF superseded_at ON equity_holding FOR EACH ROW WHEN (OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS DISTINCT FROM OLD.superseded_at) EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER equity_holding_kept BEFORE DELETE ON equity_holding FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE OR REPLACE FUNCTION equity_holding_no_overlap() RETURNS trigger AS $$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended('equity_holding|' || NEW.owner || '|' || NEW.held, 0)); IF NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM equity_holding AS other WHERE other.owner = NEW.owner AND other.held = NEW.held AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) THEN RAISE EXCEPTION 'an owner has one holding in a thing at a time'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER equity_holding_no_overlap BEFORE INSERT ON equity_holding FOR EACH ROW EXECUTE FUNCTION equity_holding_no_overlap()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER exchange_no_update BEFORE UPDATE ON exchange BEGIN SELECT RAISE(ABORT, 'exchange is append-only'); END",
+            "CREATE TRIGGER exchange_no_delete BEFORE DELETE ON exchange BEGIN SELECT RAISE(ABORT, 'exchange is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER exchange_append_only BEFORE UPDATE OR DELETE ON exchange FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER exchange_no_truncate BEFORE TRUNCATE ON exchange FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER household_review_no_update BEFORE UPDATE ON household_review BEGIN SELECT RAISE(ABORT, 'household_review is append-only'); END",
+            "CREATE TRIGGER household_review_no_delete BEFORE DELETE ON household_review BEGIN SELECT RAISE(ABORT, 'household_review is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER household_review_append_only BEFORE UPDATE OR DELETE ON household_review FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER household_review_no_truncate BEFORE TRUNCATE ON household_review FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
             "CREATE TRIGGER company_login_no_update BEFORE UPDATE ON company_login BEGIN SELECT RAISE(ABORT, 'company_login is append-only'); END",
             "CREATE TRIGGER company_login_no_delete BEFORE DELETE ON company_login BEGIN SELECT RAISE(ABORT, 'company_login is append-only'); END",
         ],
@@ -331,6 +704,86 @@ def upgrade() -> None:
     )
     op.guard(
         sqlite=[
+            "CREATE TRIGGER exchange_match_found BEFORE UPDATE OF id, exchange_id, outcome, id_number_hash, id_number_masked, name_there, name_here, household_id, member_id, village_code, since, proposal ON exchange_match BEGIN SELECT RAISE(ABORT, 'exchange_match is not edited'); END",
+            "CREATE TRIGGER exchange_match_decided BEFORE UPDATE OF decision, decided_at, decided_by, document ON exchange_match WHEN NOT (OLD.decision = '') BEGIN SELECT RAISE(ABORT, 'exchange_match is decided once'); END",
+            "CREATE TRIGGER exchange_match_kept BEFORE DELETE ON exchange_match BEGIN SELECT RAISE(ABORT, 'exchange_match is kept'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_decided_once() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is decided once and kept', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER exchange_match_found BEFORE UPDATE OF id, exchange_id, outcome, id_number_hash, id_number_masked, name_there, name_here, household_id, member_id, village_code, since, proposal ON exchange_match FOR EACH ROW EXECUTE FUNCTION sunledger_decided_once()",
+            "CREATE TRIGGER exchange_match_decided BEFORE UPDATE OF decision, decided_at, decided_by, document ON exchange_match FOR EACH ROW WHEN (NOT (OLD.decision = '')) EXECUTE FUNCTION sunledger_decided_once()",
+            "CREATE TRIGGER exchange_match_kept BEFORE DELETE ON exchange_match FOR EACH ROW EXECUTE FUNCTION sunledger_decided_once()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER household_event_no_update BEFORE UPDATE ON household_event BEGIN SELECT RAISE(ABORT, 'household_event is append-only'); END",
+            "CREATE TRIGGER household_event_no_delete BEFORE DELETE ON household_event BEGIN SELECT RAISE(ABORT, 'household_event is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER household_event_append_only BEFORE UPDATE OR DELETE ON household_event FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER household_event_no_truncate BEFORE TRUNCATE ON household_event FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER household_finding_found BEFORE UPDATE OF id, review_id, household_id, village_code, outcome, component, weight, effective_on, document, note, recorded_at, recorded_by ON household_finding BEGIN SELECT RAISE(ABORT, 'household_finding is not edited'); END",
+            "CREATE TRIGGER household_finding_decided BEFORE UPDATE OF applied_at, applied_by ON household_finding WHEN NOT (OLD.applied_at IS NULL) BEGIN SELECT RAISE(ABORT, 'household_finding is decided once'); END",
+            "CREATE TRIGGER household_finding_kept BEFORE DELETE ON household_finding BEGIN SELECT RAISE(ABORT, 'household_finding is kept'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_decided_once() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is decided once and kept', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER household_finding_found BEFORE UPDATE OF id, review_id, household_id, village_code, outcome, component, weight, effective_on, document, note, recorded_at, recorded_by ON household_finding FOR EACH ROW EXECUTE FUNCTION sunledger_decided_once()",
+            "CREATE TRIGGER household_finding_decided BEFORE UPDATE OF applied_at, applied_by ON household_finding FOR EACH ROW WHEN (NOT (OLD.applied_at IS NULL)) EXECUTE FUNCTION sunledger_decided_once()",
+            "CREATE TRIGGER household_finding_kept BEFORE DELETE ON household_finding FOR EACH ROW EXECUTE FUNCTION sunledger_decided_once()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER household_measure_fixed BEFORE UPDATE OF id, household_id, village_code, measure, period, thousandths, document, valid_from, valid_to, recorded_at, recorded_by ON household_measure BEGIN SELECT RAISE(ABORT, 'household_measure is superseded, never edited'); END",
+            "CREATE TRIGGER household_measure_superseded_once BEFORE UPDATE OF superseded_at ON household_measure WHEN OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS NOT OLD.superseded_at BEGIN SELECT RAISE(ABORT, 'household_measure is superseded once'); END",
+            "CREATE TRIGGER household_measure_kept BEFORE DELETE ON household_measure BEGIN SELECT RAISE(ABORT, 'household_measure keeps its history'); END",
+            "CREATE TRIGGER household_measure_no_overlap BEFORE INSERT ON household_measure WHEN NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM household_measure AS other WHERE other.household_id = NEW.household_id AND other.measure = NEW.measure AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) BEGIN SELECT RAISE(ABORT, 'a household has one figure of a measure for a span'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_fact_fixed() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is superseded, never edited', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER household_measure_fixed BEFORE UPDATE OF id, household_id, village_code, measure, period, thousandths, document, valid_from, valid_to, recorded_at, recorded_by ON household_measure FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER household_measure_superseded_once BEFORE UPDATE OF superseded_at ON household_measure FOR EACH ROW WHEN (OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS DISTINCT FROM OLD.superseded_at) EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER household_measure_kept BEFORE DELETE ON household_measure FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE OR REPLACE FUNCTION household_measure_no_overlap() RETURNS trigger AS $$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended('household_measure|' || NEW.household_id || '|' || NEW.measure, 0)); IF NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM household_measure AS other WHERE other.household_id = NEW.household_id AND other.measure = NEW.measure AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) THEN RAISE EXCEPTION 'a household has one figure of a measure for a span'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER household_measure_no_overlap BEFORE INSERT ON household_measure FOR EACH ROW EXECUTE FUNCTION household_measure_no_overlap()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER household_review_signature_no_update BEFORE UPDATE ON household_review_signature BEGIN SELECT RAISE(ABORT, 'household_review_signature is append-only'); END",
+            "CREATE TRIGGER household_review_signature_no_delete BEFORE DELETE ON household_review_signature BEGIN SELECT RAISE(ABORT, 'household_review_signature is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER household_review_signature_append_only BEFORE UPDATE OR DELETE ON household_review_signature FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER household_review_signature_no_truncate BEFORE TRUNCATE ON household_review_signature FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER household_system_fixed BEFORE UPDATE OF id, station_id, household_id, village_code, rated_power_w, account_number, document, valid_from, valid_to, recorded_at, recorded_by ON household_system BEGIN SELECT RAISE(ABORT, 'household_system is superseded, never edited'); END",
+            "CREATE TRIGGER household_system_superseded_once BEFORE UPDATE OF superseded_at ON household_system WHEN OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS NOT OLD.superseded_at BEGIN SELECT RAISE(ABORT, 'household_system is superseded once'); END",
+            "CREATE TRIGGER household_system_kept BEFORE DELETE ON household_system BEGIN SELECT RAISE(ABORT, 'household_system keeps its history'); END",
+            "CREATE TRIGGER household_system_no_overlap BEFORE INSERT ON household_system WHEN NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM household_system AS other WHERE other.station_id = NEW.station_id AND other.household_id = NEW.household_id AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) BEGIN SELECT RAISE(ABORT, 'a household has one system in a group at a time'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_fact_fixed() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is superseded, never edited', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER household_system_fixed BEFORE UPDATE OF id, station_id, household_id, village_code, rated_power_w, account_number, document, valid_from, valid_to, recorded_at, recorded_by ON household_system FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER household_system_superseded_once BEFORE UPDATE OF superseded_at ON household_system FOR EACH ROW WHEN (OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS DISTINCT FROM OLD.superseded_at) EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER household_system_kept BEFORE DELETE ON household_system FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE OR REPLACE FUNCTION household_system_no_overlap() RETURNS trigger AS $$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended('household_system|' || NEW.station_id || '|' || NEW.household_id, 0)); IF NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM household_system AS other WHERE other.station_id = NEW.station_id AND other.household_id = NEW.household_id AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) THEN RAISE EXCEPTION 'a household has one system in a group at a time'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER household_system_no_overlap BEFORE INSERT ON household_system FOR EACH ROW EXECUTE FUNCTION household_system_no_overlap()",
+        ],
+    )
+    op.guard(
+        sqlite=[
             "CREATE TRIGGER planned_work_cancellation_no_update BEFORE UPDATE ON planned_work_cancellation BEGIN SELECT RAISE(ABORT, 'planned_work_cancellation is append-only'); END",
             "CREATE TRIGGER planned_work_cancellation_no_delete BEFORE DELETE ON planned_work_cancellation BEGIN SELECT RAISE(ABORT, 'planned_work_cancellation is append-only'); END",
         ],
@@ -338,6 +791,33 @@ def upgrade() -> None:
             "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
             "CREATE TRIGGER planned_work_cancellation_append_only BEFORE UPDATE OR DELETE ON planned_work_cancellation FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
             "CREATE TRIGGER planned_work_cancellation_no_truncate BEFORE TRUNCATE ON planned_work_cancellation FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER replacement_no_update BEFORE UPDATE ON replacement BEGIN SELECT RAISE(ABORT, 'replacement is append-only'); END",
+            "CREATE TRIGGER replacement_no_delete BEFORE DELETE ON replacement BEGIN SELECT RAISE(ABORT, 'replacement is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER replacement_append_only BEFORE UPDATE OR DELETE ON replacement FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER replacement_no_truncate BEFORE TRUNCATE ON replacement FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER station_archive_entry_fixed BEFORE UPDATE OF id, station_id, field, value, document, valid_from, valid_to, recorded_at, recorded_by ON station_archive_entry BEGIN SELECT RAISE(ABORT, 'station_archive_entry is superseded, never edited'); END",
+            "CREATE TRIGGER station_archive_entry_superseded_once BEFORE UPDATE OF superseded_at ON station_archive_entry WHEN OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS NOT OLD.superseded_at BEGIN SELECT RAISE(ABORT, 'station_archive_entry is superseded once'); END",
+            "CREATE TRIGGER station_archive_entry_kept BEFORE DELETE ON station_archive_entry BEGIN SELECT RAISE(ABORT, 'station_archive_entry keeps its history'); END",
+            "CREATE TRIGGER station_archive_entry_no_overlap BEFORE INSERT ON station_archive_entry WHEN NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM station_archive_entry AS other WHERE other.station_id = NEW.station_id AND other.field = NEW.field AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) BEGIN SELECT RAISE(ABORT, 'a field of a station file has one value at a time'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_fact_fixed() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is superseded, never edited', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER station_archive_entry_fixed BEFORE UPDATE OF id, station_id, field, value, document, valid_from, valid_to, recorded_at, recorded_by ON station_archive_entry FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER station_archive_entry_superseded_once BEFORE UPDATE OF superseded_at ON station_archive_entry FOR EACH ROW WHEN (OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS DISTINCT FROM OLD.superseded_at) EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER station_archive_entry_kept BEFORE DELETE ON station_archive_entry FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE OR REPLACE FUNCTION station_archive_entry_no_overlap() RETURNS trigger AS $$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended('station_archive_entry|' || NEW.station_id || '|' || NEW.field, 0)); IF NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM station_archive_entry AS other WHERE other.station_id = NEW.station_id AND other.field = NEW.field AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) THEN RAISE EXCEPTION 'a field of a station file has one value at a time'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER station_archive_entry_no_overlap BEFORE INSERT ON station_archive_entry FOR EACH ROW EXECUTE FUNCTION station_archive_entry_no_overlap()",
         ],
     )
     op.guard(
