@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from distribution.money import uppercase, yuan
+from documents.writing import cell_text
 from registry.actors import Role
 from store.periods import SHANGHAI, Period, local_date
 
@@ -156,4 +157,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "duration": duration,
     "role": role,
     "tone": tone,
+    "cell": lambda value, kind: cell_text(kind, value),
 }

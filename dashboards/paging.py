@@ -23,11 +23,9 @@ class Pager:
     next: str = ""
 
 
-def paged(
-    rows: Sequence[Row], page: int, path: str, parameters: Mapping[str, str]
-) -> tuple[Sequence[Row], Pager]:
-    """Return the rows of one page (counted from 1; out of range is brought back) and its pager."""
-    pages = max(1, -(-len(rows) // ROWS_PER_PAGE))
+def pager_of(total: int, page: int, path: str, parameters: Mapping[str, str]) -> Pager:
+    """Return where a page (counted from 1; out of range is brought back) stands in a list of `total` rows."""
+    pages = max(1, -(-total // ROWS_PER_PAGE))
     page = min(max(page, 1), pages)
 
     def address(number: int) -> str:
@@ -36,6 +34,13 @@ def paged(
         kept = {name: value for name, value in parameters.items() if value}
         return f"{path}?{urlencode({**kept, 'page': number})}"
 
-    start = (page - 1) * ROWS_PER_PAGE
-    pager = Pager(page, pages, len(rows), address(page - 1), address(page + 1))
+    return Pager(page, pages, total, address(page - 1), address(page + 1))
+
+
+def paged(
+    rows: Sequence[Row], page: int, path: str, parameters: Mapping[str, str]
+) -> tuple[Sequence[Row], Pager]:
+    """Return the rows of one page (counted from 1; out of range is brought back) and its pager."""
+    pager = pager_of(len(rows), page, path, parameters)
+    start = (pager.page - 1) * ROWS_PER_PAGE
     return rows[start : start + ROWS_PER_PAGE], pager

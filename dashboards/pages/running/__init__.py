@@ -1,5 +1,25 @@
 """Pages about the running of stations: alarms, work orders, planned work, availability, indicators."""
 
-from dashboards.pages.running import work_order, work_order_new, work_orders
+from dashboards.pages.running import (
+    alarm,
+    alarms,
+    availability,
+    indicators,
+    planned_work,
+    uptime_report,
+    work_order,
+    work_order_new,
+    work_orders,
+)
 
-ROUTERS = (work_orders.router, work_order_new.router, work_order.router)
+ROUTERS = (
+    alarms.router,
+    alarm.router,
+    work_orders.router,
+    work_order_new.router,
+    work_order.router,
+    planned_work.router,
+    availability.router,
+    indicators.router,
+    uptime_report.router,
+)
