@@ -2,6 +2,7 @@
 
 from dashboards.pages import (
     account,
+    contacts,
     downloads,
     events,
     household,
@@ -35,6 +36,7 @@ ROUTERS = (
     work.router,
     run.router,
     notice.router,
+    contacts.router,
     settlement_import.router,
     settlements.router,
     statement.router,

@@ -23,9 +23,10 @@ from distribution.settlement.reconciliation import discrepancies
 from distribution.statement import VillageStatement, village_statement
 from documents.writing import Column, SheetContent, write_xlsx
 from registry.actors import Actor, Permission
+from registry.contacts import contact_lines
 from registry.divisions import division_name
 from registry.stations import stations
-from store.periods import Period
+from store.periods import Period, local_date
 
 router = APIRouter(include_in_schema=False)
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
@@ -86,8 +87,10 @@ def notice_as_pdf(request: Request, actor: Reader, session: Reading, run_id: str
     found = notice_of(session, actor, run_id)
     notice, content = found or (None, notice_list(session, actor, run_id))
     village = division_name(session, present.book)
+    today = local_date(services_of(request).clock())
     head = Letterhead(
         village,
+        contact_lines(session, present.book, today if notice is None else notice.opens_on),
         link="" if notice is None else notice_address(request, notice),
         watermark=services_of(request).watermark,
     )

@@ -14,13 +14,15 @@ from sqlalchemy.orm import Session
 
 from dashboards.filters import day
 from dashboards.pages.statement import Term
-from dashboards.web import Crumb, NotFoundError, open_to_all, reading, render, requires
+from dashboards.web import Crumb, NotFoundError, open_to_all, reading, render, requires, services_of
 from distribution.approval.notices import Notice, NoticeList, notice_list, notice_of
 from distribution.approval.runs import run
 from distribution.published_lists import PublishedList, published_lists
 from documents.qr import qr_svg
 from registry.actors import PUBLIC, Actor, Permission
+from registry.contacts import contact_lines
 from registry.divisions import division_name
+from store.periods import local_date
 
 router = APIRouter(include_in_schema=False)
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
@@ -43,6 +45,7 @@ class NoticeView:
     qr: str
     code: str
     lists: tuple[PublishedList, ...]
+    contacts: tuple[str, ...]
 
 
 def notice_address(request: Request, notice: Notice) -> str:
@@ -102,6 +105,11 @@ def _view(
         state_word="未张贴" if notice is None else "公示已结束" if notice.closed_at else "公示中",
         qr="" if notice is None else qr_svg(notice_address(request, notice)),
         code="" if notice is None else notice.list_hash[:_CODE_LENGTH],
+        contacts=contact_lines(
+            session,
+            content.village_code,
+            local_date(services_of(request).clock()) if notice is None else notice.opens_on,
+        ),
         lists=() if notice is None else published_lists(session, notice),
     )
 

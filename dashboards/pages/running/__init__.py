@@ -6,6 +6,7 @@ from dashboards.pages.running import (
     availability,
     indicators,
     planned_work,
+    station_uptime,
     uptime_report,
     work_order,
     work_order_new,
@@ -22,4 +23,5 @@ ROUTERS = (
     availability.router,
     indicators.router,
     uptime_report.router,
+    station_uptime.router,
 )
