@@ -87,9 +87,9 @@ def run_roles(services: Services, settings: Settings) -> None:
 
 @contextmanager
 def _scheduling(services: Services) -> Iterator[None]:
-    from api.tasks import handlers, tasks
+    from api.tasks import handlers, pulses, tasks
 
-    scheduler = Scheduler(services, handlers(services), tasks())
+    scheduler = Scheduler(services, handlers(services), tasks(), pulses(services))
     scheduler.start()
     try:
         yield

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from dashboards.web import Services
 from store.jobs import LEASE, Handler, JobContext, JobLostError, NewJob, renew, run_next, submit
 from store.periods import SHANGHAI
+from store.series import SeriesUnavailableError
 
 logger = structlog.get_logger(__name__)
 WORK_SECONDS = 2
@@ -44,11 +45,27 @@ class PeriodicTask:
         return max(turn for turn in turns if turn <= now)
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Work that is done every so many seconds and may be left out: the next turn makes up for it.
+
+    It leaves no job behind. `work` returns what it did in words.
+    """
+
+    name: str
+    seconds: int
+    work: Callable[[], str]
+
+
 class Scheduler:
-    """Queues periodic jobs and works through the queue in a thread of its own."""
+    """Queues periodic jobs and works through the queue in a thread of its own; beside it, pulses."""
 
     def __init__(
-        self, services: Services, handlers: Mapping[str, Handler], tasks: tuple[PeriodicTask, ...]
+        self,
+        services: Services,
+        handlers: Mapping[str, Handler],
+        tasks: tuple[PeriodicTask, ...],
+        pulses: tuple[Pulse, ...] = (),
     ) -> None:
         self._services = services
         self._handlers = {kind: self._kept(handler) for kind, handler in handlers.items()}
@@ -70,6 +87,17 @@ class Scheduler:
                 id=task.kind,
             )
 
+        for pulse in pulses:
+            self._scheduler.add_job(
+                self._beat,
+                "interval",
+                seconds=pulse.seconds,
+                args=[pulse],
+                max_instances=1,
+                coalesce=True,
+                id=pulse.name,
+            )
+
     def start(self) -> None:
         """Queue the last turn of each task, in case nobody did, and begin to work."""
         for task in self._tasks:
@@ -80,6 +108,13 @@ class Scheduler:
         """Finish the job at hand and stop; what is queued stays queued."""
         self._stopping.set()
         self._scheduler.shutdown(wait=True)
+
+    @staticmethod
+    def _beat(pulse: Pulse) -> None:
+        try:
+            logger.debug("pulse", name=pulse.name, result=pulse.work())
+        except (SQLAlchemyError, SeriesUnavailableError) as error:
+            logger.warning("a pulse was left out", name=pulse.name, error=str(error))
 
     def _queue(self, task: PeriodicTask) -> None:
         now = self._services.clock()

@@ -5,37 +5,60 @@ the books are whole. What needs a person waits for the person.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from api.scheduler import PeriodicTask
+from api.scheduler import PeriodicTask, Pulse
 from dashboards.web import Services
 from distribution.closing import close_month
 from distribution.verification import verify
 from monitoring.energy import refresh_daily_energy
+from monitoring.uptime.keeping import forget_states, refresh_states, settle_states
 from registry import audit
 from registry.actors import SYSTEM
 from store.events import Event, EventKind, Severity, record
 from store.jobs import Handler, JobContext
-from store.periods import Period, local_date
+from store.periods import Period, local_date, local_midnight
 
-DAILY_ENERGY, CLOSE, VERIFY = "daily-energy", "close", "verify"
+DAILY_ENERGY, CLOSE, VERIFY, STATES = "daily-energy", "close", "verify", "states"
+STATE_SECONDS = 60
+SETTLED_DAYS = 8
+STATES_KEPT = timedelta(days=400)
 PROBLEMS_TOLD = 20
 
 
 def handlers(services: Services) -> Mapping[str, Handler]:
     """Return what does each kind of job."""
-    return {DAILY_ENERGY: _daily_energy(services), CLOSE: _close(services), VERIFY: _verify}
+    return {
+        DAILY_ENERGY: _daily_energy(services),
+        CLOSE: _close(services),
+        VERIFY: _verify,
+        STATES: _settle(services),
+    }
+
+
+def pulses(services: Services) -> tuple[Pulse, ...]:
+    """Return what is done every minute: the newest interval of states."""
+
+    def refresh() -> str:
+        now = services.clock()
+        with services.database.transaction() as session:
+            done = refresh_states(session, services.series, now)
+        return f"{done.subjects} 个对象，{len(done.opened)} 个状态变化"
+
+    return (Pulse(STATES, STATE_SECONDS, refresh),)
 
 
 def tasks() -> tuple[PeriodicTask, ...]:
     """Return the periodic tasks.
 
-    The energy of closed days comes soon after midnight and again for late data; the books are verified at
-    night; in the morning the last month is taken to its next human gate, so that a notice whose days are
-    over does not wait for somebody to press a button.
+    The energy of closed days comes soon after midnight and again for late data; at night the states of the
+    last days are computed anew, late data included, and those beyond their time are forgotten; the books
+    are verified at night; in the morning the last month is taken to its next human gate, so that a notice
+    whose days are over does not wait for somebody to press a button.
     """
     return (
         PeriodicTask(DAILY_ENERGY, hours=(0, 1, 6, 12, 18), minute=10, payload=_day_of),
+        PeriodicTask(STATES, hours=(2,), minute=20, payload=_day_of),
         PeriodicTask(VERIFY, hours=(3,), minute=30, payload=_day_of),
         PeriodicTask(CLOSE, hours=(6,), minute=30, payload=_last_month_of),
     )
@@ -54,6 +77,19 @@ def _daily_energy(services: Services) -> Callable[[JobContext], str]:
         with context.database.transaction() as session:
             rows = refresh_daily_energy(session, services.series, context.clock())
         return f"更新 {rows} 个设备日的电量"
+
+    return run
+
+
+def _settle(services: Services) -> Callable[[JobContext], str]:
+    def run(context: JobContext) -> str:
+        now = context.clock()
+        today = local_midnight(local_date(now))
+        interval = (today - timedelta(days=SETTLED_DAYS), today)
+        rows = settle_states(context.database, services.series, interval, now)
+        with context.database.transaction() as session:
+            gone = forget_states(session, now - STATES_KEPT)
+        return f"重算 {SETTLED_DAYS} 天的状态 {rows} 段，清除过期 {gone} 段"
 
     return run
 

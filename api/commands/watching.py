@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from api.commands import dispatch
 from api.commands.chinese import CommandLine
 from api.commands.output import ConfigOption, DataOption, JsonOption, run_operation
 
@@ -13,6 +14,7 @@ def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(energy)
     app.command()(availability)
+    dispatch.register(app)
 
 
 def energy(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from api.operations.availability import availability
 from api.operations.backup import backup
+from api.operations.dispatch import dispatch_add, dispatch_end, dispatch_list
 from api.operations.energy import energy, telemetry
 from api.operations.exports import export
 from api.operations.money import close, receipts, statement, verify
@@ -15,6 +16,9 @@ from api.outcome import Outcome
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "availability": availability,
     "backup": backup,
+    "dispatch-add": dispatch_add,
+    "dispatch-end": dispatch_end,
+    "dispatch-list": dispatch_list,
     "energy": energy,
     "import-telemetry": telemetry,
     "import-settlement": statement,
