@@ -19,6 +19,7 @@ TABLE_MODULES = (
     "registry.households",
     "registry.enrolment",
     "registry.companies",
+    "registry.contacts",
     "registry.users",
     "registry.audit",
     "registry.parameters",

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from api.demo.county import County
 from api.demo.people import Departure, People
 from registry.actors import SYSTEM, Actor, Role
+from registry.contacts import NewContact, set_contact
 from registry.divisions import add_division
 from registry.enrolment import Attendance, AttendanceRow, EnrolmentRow, PostRow, end_enrolment
 from registry.facts import as_columns, known
@@ -93,6 +94,20 @@ def register_people(session: Session, county: County, people: People, ring: KeyR
     _add(session, (PostRow(**as_columns(one), **stamp) for one in people.posts))
     for departure in people.departures:
         _depart(session, departure)
+
+
+def register_contacts(session: Session, county: County, now: datetime) -> None:
+    """Record the offices that notices name; the telephones are made up and ring nowhere."""
+    since = county.story.epoch
+    offices = [(county.code, "县农业农村局", "0999-0000001")]
+    offices += [
+        (code, "乡镇纪委", f"0999-00001{number:02d}") for number, code in enumerate(county.township_codes)
+    ]
+    offices += [
+        (code, "村务监督委员会", f"0999-0002{number:03d}") for number, code in enumerate(county.village_codes)
+    ]
+    for code, office, phone in offices:
+        set_contact(session, REGISTRAR, NewContact(code, office, phone, since), now)
 
 
 def _add(session: Session, rows: Iterable[Base]) -> None:

@@ -24,6 +24,7 @@ from api.demo.people import People, build_people
 from api.demo.plant import Plant
 from api.demo.registration import (
     Login,
+    register_contacts,
     register_county,
     register_people,
     register_played,
@@ -158,3 +159,4 @@ def _register(database: Database, data_dir: Path, county: County, people: People
             register_county(session, county)
             register_people(session, county, people, open_key_ring(data_dir))
             register_played(session, county)
+            register_contacts(session, county, local_midnight(county.story.epoch))

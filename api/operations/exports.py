@@ -19,8 +19,10 @@ from distribution.settlement.reconciliation import discrepancies
 from distribution.statement import VillageStatement, village_statement
 from documents.files import write_whole
 from registry.actors import SYSTEM
+from registry.contacts import contact_lines
 from registry.divisions import division_name
 from registry.stations import stations
+from store.periods import local_date
 from store.problem import Problem, ProblemsError
 
 
@@ -97,7 +99,9 @@ def _notice_pdf(services: Services, session: Session, village: str, month: str) 
         raise ProblemsError([Problem(f"{village} {month}", "还没有测算，没有可公示的内容", "先运行 close")])
     found = notice_of(session, SYSTEM, run.id)
     notice, content = found or (None, notice_list(session, SYSTEM, run.id))
-    head = Letterhead(division_name(session, village), watermark=services.watermark)
+    on = local_date(services.clock()) if notice is None else notice.opens_on
+    contacts = contact_lines(session, village, on)
+    head = Letterhead(division_name(session, village), contacts, watermark=services.watermark)
     return notice_pdf(content, notice, head)
 
 

@@ -275,3 +275,18 @@ def test_an_unknown_attachment_is_no_way_in(county, browse):
         "/settlements/import/confirm", page="/settlements/import", attachment="0" * 64, file_name="x.csv"
     )
     assert "文件不在了" in answer.text
+
+
+def test_the_telephones_of_the_offices_are_on_page_and_paper(county, browse):
+    officer, village = browse("county"), county.villages[0]
+    assert "还没有登记" not in officer.get("/contacts").text
+    fields = {"division_code": village, "office": "村务监督委员会", "phone": "0855-8000009"}
+    assert officer.post("/contacts", **fields, since="2026-11-25").status_code == 303
+    shown = officer.get("/contacts")
+    assert "0855-8000009" in shown.text
+    wrong = officer.post("/contacts", **{**fields, "phone": "电话"}, since="2026-11-25")
+    assert "不像电话号码" in wrong.text
+    run = next(one for one in county.runs if one.book == village and one.period == "2026-10")
+    assert "村务监督委员会　0855-8000009" in officer.get(f"/runs/{run.id}/notice").text
+    assert browse("village").get("/contacts").status_code == 200
+    assert browse("maintenance").get("/contacts").status_code == 403

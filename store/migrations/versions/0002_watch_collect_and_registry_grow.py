@@ -20,8 +20,8 @@ def upgrade() -> None:
         "alarm_watch",
         sa.Column("cause_key", sa.String(length=255), nullable=False),
         sa.Column("active_since", UtcDateTime(), nullable=True),
+        sa.Column("covered_at", UtcDateTime(), nullable=True),
         sa.Column("clear_since", UtcDateTime(), nullable=True),
-        sa.Column("seen_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("cause_key", name=op.f("pk_alarm_watch")),
     )
     op.create_table(
@@ -100,6 +100,25 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_household_review_area_period"), "household_review", ["area", "period"], unique=True
+    )
+    op.create_table(
+        "notice_contact",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("division_code", sa.String(length=12), nullable=False),
+        sa.Column("office", sa.String(), nullable=False),
+        sa.Column("phone", sa.String(), nullable=False),
+        sa.Column("superseded_at", UtcDateTime(), nullable=True),
+        sa.Column("superseded_by", sa.String(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=True),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("office <> '' AND phone <> ''", name=op.f("ck_notice_contact_filled")),
+        sa.CheckConstraint("length(division_code) = 12", name=op.f("ck_notice_contact_division_code")),
+        sa.CheckConstraint(
+            "valid_to IS NULL OR valid_to >= valid_from", name=op.f("ck_notice_contact_dates")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notice_contact")),
     )
     op.create_table(
         "state_interval",
@@ -678,6 +697,22 @@ def upgrade() -> None:
             "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
             "CREATE TRIGGER household_review_append_only BEFORE UPDATE OR DELETE ON household_review FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
             "CREATE TRIGGER household_review_no_truncate BEFORE TRUNCATE ON household_review FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER notice_contact_fixed BEFORE UPDATE OF id, division_code, office, phone, valid_from, valid_to, recorded_at, recorded_by ON notice_contact BEGIN SELECT RAISE(ABORT, 'notice_contact is superseded, never edited'); END",
+            "CREATE TRIGGER notice_contact_superseded_once BEFORE UPDATE OF superseded_at ON notice_contact WHEN OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS NOT OLD.superseded_at BEGIN SELECT RAISE(ABORT, 'notice_contact is superseded once'); END",
+            "CREATE TRIGGER notice_contact_kept BEFORE DELETE ON notice_contact BEGIN SELECT RAISE(ABORT, 'notice_contact keeps its history'); END",
+            "CREATE TRIGGER notice_contact_no_overlap BEFORE INSERT ON notice_contact WHEN NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM notice_contact AS other WHERE other.division_code = NEW.division_code AND other.office = NEW.office AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) BEGIN SELECT RAISE(ABORT, 'an office has one telephone at a time'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_fact_fixed() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is superseded, never edited', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER notice_contact_fixed BEFORE UPDATE OF id, division_code, office, phone, valid_from, valid_to, recorded_at, recorded_by ON notice_contact FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER notice_contact_superseded_once BEFORE UPDATE OF superseded_at ON notice_contact FOR EACH ROW WHEN (OLD.superseded_at IS NOT NULL AND NEW.superseded_at IS DISTINCT FROM OLD.superseded_at) EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE TRIGGER notice_contact_kept BEFORE DELETE ON notice_contact FOR EACH ROW EXECUTE FUNCTION sunledger_fact_fixed()",
+            "CREATE OR REPLACE FUNCTION notice_contact_no_overlap() RETURNS trigger AS $$ BEGIN PERFORM pg_advisory_xact_lock(hashtextextended('notice_contact|' || NEW.division_code || '|' || NEW.office, 0)); IF NEW.superseded_at IS NULL AND EXISTS (SELECT 1 FROM notice_contact AS other WHERE other.division_code = NEW.division_code AND other.office = NEW.office AND other.id <> NEW.id AND other.superseded_at IS NULL AND (other.valid_to IS NULL OR other.valid_to > NEW.valid_from) AND (NEW.valid_to IS NULL OR NEW.valid_to > other.valid_from)) THEN RAISE EXCEPTION 'an office has one telephone at a time'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER notice_contact_no_overlap BEFORE INSERT ON notice_contact FOR EACH ROW EXECUTE FUNCTION notice_contact_no_overlap()",
         ],
     )
     op.guard(
