@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from api.commands import backups, devices, exports, imports, money, plans, simulate, users, watching
+from api.commands import (
+    backups,
+    devices,
+    exports,
+    imports,
+    mappings,
+    money,
+    plans,
+    probing,
+    simulate,
+    users,
+    watching,
+)
 from api.commands.chinese import CommandLine, run
 from api.commands.moment import parse_moment
 from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, settings_of, show
@@ -74,7 +86,19 @@ def migrate(data: DataOption = None, config: ConfigOption = None, *, as_json: Js
         show(Outcome(summary, {"login": "登录名", "password": "一次性口令"}, rows), as_json=as_json)
 
 
-for group in (devices, simulate, watching, money, plans, imports, exports, users, backups):
+for group in (
+    devices,
+    mappings,
+    probing,
+    simulate,
+    watching,
+    money,
+    plans,
+    imports,
+    exports,
+    users,
+    backups,
+):
     group.register(app)
 
 

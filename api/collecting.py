@@ -17,7 +17,7 @@ from api.service import only_collector
 from api.settings import MQTT_PORTS, Settings
 from collector.connections import DeviceLink, links
 from collector.runtime import Collector
-from collector.settings import CollectorSettings, MqttSettings
+from collector.settings import CollectorSettings, DialInSettings, MqttSettings
 from collector.spool import Spool
 from dashboards.web import Services
 from registry.actors import SYSTEM
@@ -40,12 +40,35 @@ def mqtt_settings(settings: Settings) -> MqttSettings | None:
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
         certificate_authority=settings.mqtt_certificate_authority if parts.scheme == "mqtts" else "",
+        protocol=settings.mqtt_protocol,
+        client_id=settings.mqtt_client_id,
+        shared_group=settings.mqtt_shared_group,
     )
 
 
-def _collector_settings(settings: Settings) -> CollectorSettings:
-    networks = tuple(str(network) for network in settings.modbus_networks)
-    return CollectorSettings(allowed_networks=networks, mqtt=mqtt_settings(settings))
+def dial_in_settings(settings: Settings) -> DialInSettings | None:
+    """Return where DTUs call; None when no port is set for them."""
+    if not settings.dial_in_port:
+        return None
+    return DialInSettings(
+        host=settings.dial_in_host,
+        port=settings.dial_in_port,
+        heartbeats=settings.dial_in_heartbeats,
+        networks=tuple(str(network) for network in settings.dial_in_networks),
+        takeover_seconds=settings.dial_in_takeover_seconds,
+    )
+
+
+def collector_settings(settings: Settings) -> CollectorSettings:
+    """Return the settings of the service as the collector wants them."""
+    return CollectorSettings(
+        allowed_networks=tuple(str(network) for network in settings.modbus_networks),
+        serial_ports=settings.serial_ports,
+        daily_request_cap=settings.line_daily_requests,
+        daily_byte_cap=settings.line_daily_megabytes * 1_000_000,
+        dial_in=dial_in_settings(settings),
+        mqtt=mqtt_settings(settings),
+    )
 
 
 def _links(services: Services) -> tuple[DeviceLink, ...]:
@@ -68,7 +91,7 @@ class _Stage:
             series=services.series,
             clock=services.clock,
             on_event=self._keep,
-            settings=_collector_settings(settings),
+            settings=collector_settings(settings),
         )
 
     def _keep(self, event: Event) -> None:

@@ -9,13 +9,14 @@ import tomllib
 from enum import StrEnum
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from collector.dialin import packet_bytes
 from store.problem import Problem, ProblemsError
 
 PREFIX = "SUNLEDGER_"
@@ -34,6 +35,20 @@ class ServiceRole(StrEnum):
 
 
 ALL_ROLES = frozenset(ServiceRole)
+
+
+def _listed(value: object) -> object:
+    """Return a list written with commas as its parts."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _number(value: object) -> object:
+    """Return a number that was written as text."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+Networks = Annotated[tuple[IPv4Network, ...], NoDecode, BeforeValidator(_listed)]
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class Settings(BaseSettings):
@@ -61,22 +76,55 @@ class Settings(BaseSettings):
     session_hours: int = Field(8, ge=1, le=24, description="登录最长多久 [小时]")
     mqtt_url: str = Field("", description="MQTT 服务器地址 mqtt://用户:口令@主机:端口；空则不用 MQTT")
     mqtt_certificate_authority: str = Field("", description="mqtts 用的证书颁发机构文件（PEM）")
+    mqtt_client_id: str = Field(
+        "sunledger-collector", min_length=1, description="MQTT 客户端标识：固定不变，每个采集进程各用一个"
+    )
+    mqtt_protocol: Annotated[Literal[3, 5], BeforeValidator(_number)] = Field(
+        3, description="MQTT 版本：3（即 3.1.1）或 5"
+    )
+    mqtt_shared_group: str = Field(
+        "", pattern="^[^/+#\\s]*$", description="共享订阅 $share 的组名，几个采集进程分担报文；要 MQTT 5"
+    )
+    dial_in_port: int = Field(0, ge=0, le=65535, description="DTU 拨入的监听端口；0 为不开")
+    dial_in_host: str = Field("0.0.0.0", description="DTU 拨入的监听地址")  # noqa: S104, DTUs call from outside
+    dial_in_networks: Networks = Field((), description="允许 DTU 从哪些网段拨入，逗号分隔；空为不限")
+    dial_in_heartbeats: Texts = Field(
+        (), description="DTU 夹在数据里的心跳包，逗号分隔：文字，或 hex:FE01 这样的十六进制"
+    )
+    dial_in_takeover_seconds: int = Field(
+        90, ge=10, le=3600, description="一个注册包静默多久后，可由别的地址接替 [秒]"
+    )
+    line_daily_requests: int = Field(
+        0, ge=0, description="每条线路（一张 SIM 卡）每天最多问多少次；0 为不限，到限后当天不再问"
+    )
+    line_daily_megabytes: int = Field(
+        0, ge=0, description="每条线路（一张 SIM 卡）每天最多用多少流量 [MB]；0 为不限"
+    )
+    serial_ports: Texts = Field(
+        ("/dev/ttyS*", "/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*", "/dev/serial/*"),
+        description="台账里可以用的串口，逗号分隔，可用 * 代替任意字符",
+    )
     metrics_host: str = Field("127.0.0.1", description="单独的采集进程的指标监听地址")
     metrics_port: int = Field(
         0, ge=0, le=65535, description="单独的采集进程的指标端口（Prometheus，不需登录）；0 为不开"
     )
-    modbus_networks: Annotated[tuple[IPv4Network, ...], NoDecode] = Field(
+    modbus_networks: Networks = Field(
         (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16")),
         description="允许采集的设备网段，逗号分隔",
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="日志级别")
 
+    @field_validator("dial_in_heartbeats")
+    @classmethod
+    def _heartbeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            packet_bytes(text)
+        return value
+
     @field_validator("roles", mode="before")
     @classmethod
     def _split_roles(cls, value: object) -> object:
-        return (
-            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-        )
+        return _listed(value)
 
     @field_validator("mqtt_url")
     @classmethod
@@ -86,17 +134,12 @@ class Settings(BaseSettings):
             raise ValueError("不是 MQTT 地址：写成 mqtt://用户:口令@主机:端口（加密用 mqtts）")
         return value
 
-    @field_validator("modbus_networks", mode="before")
-    @classmethod
-    def _split_networks(cls, value: object) -> object:
-        return (
-            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-        )
-
     @model_validator(mode="after")
     def _roles_fit_the_stores(self) -> Self:
         if not self.roles:
             raise ValueError("roles 不能为空：至少要有 web、collector、scheduler 中的一个")
+        if self.mqtt_shared_group and self.mqtt_protocol != 5:  # noqa: PLR2004, the MQTT version
+            raise ValueError("共享订阅 mqtt_shared_group 要 mqtt_protocol = 5")
         if self.embedded and self.roles != ALL_ROLES:
             raise ValueError(
                 "内嵌库只能由一个进程打开，不能拆分角色；"
@@ -154,6 +197,7 @@ _WORDS = {
     "ip_v4_network": "“{input}” 不是网段，例如 10.0.0.0/8",
     "string_too_short": "不能为空",
     "string_pattern_mismatch": "“{input}” 不在可选值之中：{pattern}",
+    "literal_error": "“{input}” 不在可选值之中：{expected}",
 }
 
 

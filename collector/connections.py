@@ -97,6 +97,7 @@ class LinkState(StrEnum):
     FAILING = "failing"
     BUSY = "busy"
     OVERSUBSCRIBED = "oversubscribed"
+    CAPPED = "capped"
     MISCONFIGURED = "misconfigured"
 
 
@@ -106,6 +107,7 @@ LINK_STATE_LABELS = {
     LinkState.FAILING: "通信失败",
     LinkState.BUSY: "被占用",
     LinkState.OVERSUBSCRIBED: "轮询超载",
+    LinkState.CAPPED: "今日已到上限",
     LinkState.MISCONFIGURED: "配置有误",
 }
 

@@ -12,7 +12,7 @@ from pymodbus.transport.serialtransport import create_serial_connection
 
 from collector.device import IDENTITY_SECONDS, Failure, Outcome, PolledDevice
 from collector.dlt645 import Frame, address_request, decode_payloads, read_request, take_frames
-from collector.modbus import Line, LineClient, Permanent, Retryable
+from collector.modbus import Line, LineClient, Permanent, Retryable, peer_of
 
 NO_SUCH_ITEM = 0x02
 LONGEST_BUFFER = 4096
@@ -59,6 +59,11 @@ class MeterClient:
     def connected(self) -> bool:
         """Whether the line is open as far as we know."""
         return self._reader is not None and not self._reader.lost
+
+    @property
+    def peer(self) -> str:
+        """The IP address that was reached, empty on a serial line or without a connection."""
+        return peer_of(self._reader.transport) if self._reader is not None else ""
 
     async def connect(self) -> bool:
         """Open the line; tells whether it is open."""

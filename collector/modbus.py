@@ -237,11 +237,21 @@ class LineClient(Protocol):
     def connected(self) -> bool:
         """Whether the connection is open as far as we know."""
 
+    @property
+    def peer(self) -> str:
+        """The IP address that was reached, empty on a serial line or without a connection."""
+
     async def connect(self) -> bool:
         """Open the connection; tells whether it stands."""
 
     def close(self) -> None:
         """Close the connection; it can be opened again."""
+
+
+def peer_of(transport: asyncio.BaseTransport | None) -> str:
+    """Return the IP address at the other end of a transport, empty where there is none."""
+    name = transport.get_extra_info("peername") if transport is not None else None
+    return str(name[0]) if isinstance(name, tuple) else ""
 
 
 class _Manager(TransactionManager):
@@ -291,6 +301,11 @@ class ModbusClient:
     def connected(self) -> bool:
         """Whether the connection is open as far as we know."""
         return self._manager.is_active()
+
+    @property
+    def peer(self) -> str:
+        """The IP address that was reached, empty on a serial line or without a connection."""
+        return peer_of(self._manager.transport)
 
     async def connect(self) -> bool:
         """Open the connection; tells whether it stands."""

@@ -5,7 +5,9 @@ and this machine only. Pure but for the name service.
 """
 
 import asyncio
+import fnmatch
 import ipaddress
+import os
 import socket
 from collections.abc import Sequence
 
@@ -23,15 +25,49 @@ DEFAULT_NETWORKS = (
 
 
 def refused(address: str, networks: Sequence[str]) -> bool:
-    """Tell whether an IP address lies outside every allowed network (CIDR; empty means the default)."""
+    """Tell whether an IP address may not be reached.
+
+    It must lie in an allowed network (CIDR; empty means the default), and never be an address of this
+    machine on a network; the loopback is reached only where its network is allowed.
+    """
     parsed = ipaddress.ip_address(address)
-    return not any(parsed in ipaddress.ip_network(network) for network in networks or DEFAULT_NETWORKS)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if not any(parsed in ipaddress.ip_network(network) for network in networks or DEFAULT_NETWORKS):
+        return True
+    return not parsed.is_loopback and is_own(parsed)
 
 
-async def address_problem(line: Line, networks: Sequence[str]) -> str:
+def is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Tell whether an address is one of this machine's: only those can be bound to."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004, the IP version
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as trial:
+            trial.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
+def peer_problem(peer: str, networks: Sequence[str]) -> str:
+    """Return why an open connection may not be used, or an empty text.
+
+    Judges the address that was really reached: between the question to the name service and the
+    connection a name can change.
+    """
+    return f"实际连到的地址 {peer} 不在允许的网段内" if peer and refused(peer, networks) else ""
+
+
+def _port_problem(port: str, serial_ports: Sequence[str]) -> str:
+    path = os.path.normpath(port)
+    allowed = not serial_ports or any(fnmatch.fnmatchcase(path, pattern) for pattern in serial_ports)
+    return "" if allowed else f"串口 {port} 不在允许的串口之内"
+
+
+async def address_problem(line: Line, networks: Sequence[str], serial_ports: Sequence[str] = ()) -> str:
     """Return why a line may not be opened, or an empty text; a name is judged by all its addresses."""
     if line.serial:
-        return ""
+        return _port_problem(line.host, serial_ports)
     try:
         addresses = [str(ipaddress.ip_address(line.host))]
     except ValueError:
@@ -42,5 +78,5 @@ async def address_problem(line: Line, networks: Sequence[str]) -> str:
             return ""  # connecting fails by itself and says so
         addresses = [str(item[4][0]) for item in found]
     if any(refused(address, networks) for address in addresses):
-        return f"地址 {line.host} 不在允许的网段内"
+        return f"地址 {line.host} 不在允许的网段内，或是本机自己的地址"
     return ""

@@ -28,7 +28,7 @@ from collector.device import Failure, Outcome, PolledDevice, phase_of
 from collector.dialin import DialInClient, DialInListener
 from collector.meterline import MeterClient, PolledMeter
 from collector.modbus import Line, LineClient, ModbusClient
-from collector.networks import address_problem
+from collector.networks import address_problem, peer_problem
 from collector.notices import Throttle
 from collector.profile import load_profile
 from collector.settings import CollectorSettings
@@ -150,7 +150,9 @@ class LinePoller:
             return
         began = time.monotonic()
         self._schedule_next(device, began)
-        if began < device.not_before or self._over_cap(device):
+        if self._over_cap():
+            self._leave_out(device)
+        elif began < device.not_before:
             self._miss(device)
         else:
             await self._poll(device, began)
@@ -164,13 +166,15 @@ class LinePoller:
         if skipped:
             self._update(device, lambda status: replace(status, skipped=status.skipped + skipped))
 
-    def _over_cap(self, device: PolledDevice) -> bool:
-        settings, cost = self._around.settings, device.cost
-        if cost.day != self._today():
+    def _over_cap(self) -> bool:
+        """Tell whether the line has cost what one SIM card may cost today."""
+        settings, today = self._around.settings, self._today()
+        if not settings.daily_request_cap and not settings.daily_byte_cap:
             return False
-        return (0 < settings.daily_request_cap <= cost.requests) or (
-            0 < settings.daily_byte_cap <= cost.bytes_exchanged
-        )
+        costs = [device.cost for device in self._devices if device.cost.day == today]
+        requests = sum(cost.requests for cost in costs)
+        volume = sum(cost.bytes_exchanged for cost in costs)
+        return (0 < settings.daily_request_cap <= requests) or (0 < settings.daily_byte_cap <= volume)
 
     def _today(self) -> str:
         return self._around.clock().astimezone(SHANGHAI).date().isoformat()
@@ -201,10 +205,15 @@ class LinePoller:
             return Failure("connect", "线路连不上，稍后再试")
         called = device.link.transport in DIAL_IN_TRANSPORTS
         line, networks = self._client.line, self._around.settings.allowed_networks
-        problem = "" if called else await address_problem(line, networks)
+        serial_ports = self._around.settings.serial_ports
+        problem = "" if called else await address_problem(line, networks, serial_ports)
         if problem:
             return Failure("forbidden", problem)
         if await self._client.connect():
+            problem = "" if called else peer_problem(self._client.peer, networks)
+            if problem:
+                self._client.close()
+                return Failure("forbidden", problem)
             await asyncio.sleep(device.profile.rules.connect_delay_s)
             return None
         if called:
@@ -310,6 +319,19 @@ class LinePoller:
                 else replace(status, missed=status.missed + 1)
             ),
         )
+
+    def _leave_out(self, device: PolledDevice) -> None:
+        """Leave a device alone for the rest of the day because its line has cost enough; tell it once."""
+        self._miss(device)
+        before, now = self._around.board.get(device.link.device_id), self._around.clock()
+        if before is None or before.state is LinkState.CAPPED:
+            return
+        reason = "这条线路今天的问答次数或流量已到上限，明天再问"
+        self._update(
+            device,
+            lambda status: replace(status, state=LinkState.CAPPED, last_error=reason, last_error_at=now),
+        )
+        self._tell(device.link, Severity.WARNING, reason, now, layer="capped")
 
     def _update(self, device: PolledDevice, change: Callable[[ConnectionStatus], ConnectionStatus]) -> None:
         status = self._around.board.get(device.link.device_id)

@@ -1,21 +1,22 @@
 """Asks a device what it is, read-only: unit ids, family, decoded values, commissioning sheet.
 
 Owns the order of questions. The client has no write function; addresses outside the allowed networks are
-refused, and so are more unit ids or requests than a commissioning needs.
+refused, and so are more unit ids than there are; the scan ends after a limited time with what it has.
 """
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 
-from collector.modbus import Line, ModbusClient, Ok, Retryable
-from collector.networks import address_problem
+from collector.connections import DLT645_SERIAL, DLT645_TCP, DeviceLink
+from collector.meterline import MeterClient, PolledMeter
+from collector.modbus import Line, LineClient, ModbusClient, Ok, Retryable
+from collector.networks import address_problem, peer_problem
 from collector.profile import (
     EVERYTHING,
     ONCE,
     Block,
     Decoded,
-    Identity,
     Profile,
     decode,
     discover,
@@ -23,13 +24,15 @@ from collector.profile import (
     load_profile,
     plan_blocks,
 )
-from collector.profile.detection import BothOrders, Sign, both_orders, certainty, signs
-from store.periods import SHANGHAI
+from collector.profile.detection import SURE, BothOrders, Sign, both_orders, certainty, signs
 from store.problem import Problem, ProblemsError
 
-MOST_UNITS = 247
+MOST_UNITS = 256
 MOST_CANDIDATES = 4
+LONGEST_SECONDS = 600.0
+ALIKE_BEFORE_STOPPING = 3
 SILENCES_BEFORE_GIVING_UP = 2
+USUAL_UNITS = (1, *range(2, 33), 100, 126, 127, 247)
 CYCLE_BLOCKS = 6
 
 Words = dict[tuple[int, int], int]
@@ -59,6 +62,14 @@ class UnitReport:
     def best(self) -> Candidate | None:
         """The likeliest family, None when none fits."""
         return self.candidates[0] if self.candidates else None
+
+
+@dataclass(slots=True)
+class Findings:
+    """What answered on a line, in the order in which it was asked; `remark` says why the scan ended early."""
+
+    reports: list[UnitReport] = field(default_factory=list)
+    remark: str = ""
 
 
 class _Asker:
@@ -139,6 +150,11 @@ async def _try(asker: _Asker, profile: Profile, *, everything: bool) -> Candidat
     )
 
 
+def _is_certain(candidate: Candidate) -> bool:
+    """Tell whether the device itself named its family: a type code, a model text, the SunSpec marker."""
+    return candidate.weight >= SURE and any(sign.weight >= SURE for sign in candidate.signs)
+
+
 async def _unit(client: ModbusClient, unit_id: int, profiles: Sequence[Profile]) -> UnitReport | None:
     asker = _Asker(client, unit_id)
     found: list[Candidate] = []
@@ -148,8 +164,67 @@ async def _unit(client: ModbusClient, unit_id: int, profiles: Sequence[Profile])
         candidate = await _try(asker, profile, everything=len(profiles) == 1)
         if candidate is not None:
             found.append(candidate)
+            if _is_certain(candidate):
+                break
     found.sort(key=lambda item: (-item.weight, item.profile))
     return UnitReport(unit_id, tuple(found[:MOST_CANDIDATES])) if asker.answered else None
+
+
+def _alike(reports: Sequence[UnitReport]) -> bool:
+    """Tell whether the last units are one device that does not look at the unit id."""
+    last = reports[-ALIKE_BEFORE_STOPPING:]
+    serials = {report.best.decoded.identity.serial if report.best else "" for report in last}
+    return len(last) == ALIKE_BEFORE_STOPPING and len(serials) == 1 and "" not in serials
+
+
+def _first(profiles: Sequence[Profile], name: str) -> list[Profile]:
+    """Return profiles with the one of a name in front."""
+    return sorted(profiles, key=lambda profile: profile.name != name)
+
+
+async def _scan(
+    client: ModbusClient, unit_ids: Sequence[int], profiles: Sequence[Profile], findings: Findings
+) -> None:
+    for unit_id in unit_ids:
+        report = await _unit(client, unit_id, profiles)
+        if report is None:
+            continue
+        findings.reports.append(report)
+        if report.best is not None:
+            # The next unit behind a gateway is mostly of the same family.
+            profiles = _first(profiles, report.best.profile)
+        if _alike(findings.reports):
+            findings.remark = "连续几个站号答出同一个序列号：设备不看站号，后面的不再问"
+            return
+
+
+async def _meter(client: MeterClient, profile: Profile, findings: Findings) -> None:
+    """Ask the only meter on a line for its address, then for every item that is stored."""
+    serial = client.line.serial
+    link = DeviceLink("", "", DLT645_SERIAL if serial else DLT645_TCP, client.line.host, client.line.port)
+    outcome = await PolledMeter(link, profile).read(client, now=0.0)
+    if outcome.decoded is None:
+        findings.remark = outcome.failure.reason if outcome.failure else ""
+        return
+    sign = Sign(SURE, f"表号 {outcome.decoded.identity.serial or '未答'}，按 DL/T 645-2007 应答")
+    one = Candidate(profile.name, profile.vendor_chinese, SURE, "确定", (sign,), outcome.decoded, ())
+    findings.reports.append(UnitReport(1, (one,)))
+
+
+async def _open(client: LineClient, networks: Sequence[str]) -> None:
+    """Open the line; raises ProblemsError where that is not allowed or not possible."""
+    line = client.line
+    where = line.host if line.serial else f"{line.host}:{line.port}"
+    refused = await address_problem(line, networks)
+    if not refused and await client.connect():
+        refused = peer_problem(client.peer, networks)
+        if not refused:
+            return
+    if refused:
+        how = "在设置 modbus_networks 中加入这个地址所在的网段"
+        raise ProblemsError([Problem(where, refused, how)])
+    how = "检查串口名称和权限" if line.serial else "检查地址、端口、网线，以及设备是否打开了 Modbus"
+    raise ProblemsError([Problem(where, "连不上", how)])
 
 
 async def probe(
@@ -158,74 +233,32 @@ async def probe(
     *,
     profile_name: str = "",
     networks: Sequence[str] = (),
-) -> tuple[UnitReport, ...]:
+    longest_seconds: float = LONGEST_SECONDS,
+) -> Findings:
     """Return what answers on a line under the given unit ids, the silent ones left out.
 
-    With `profile_name` only that family is tried, and everything of it is read. Raises ProblemsError when
-    the address is not allowed, the line cannot be opened, or too many unit ids are asked for.
+    With `profile_name` only that family is tried, and everything of it is read; a DL/T 645 meter is asked
+    only when its profile is named. One connection at a time, at most `longest_seconds` in all. Raises
+    ProblemsError when the address is not allowed, the line cannot be opened, or too many unit ids are
+    asked for.
     """
     if not 0 < len(unit_ids) <= MOST_UNITS:
         raise ProblemsError([Problem("--unit", f"站号 {len(unit_ids)} 个", f"每次 1 到 {MOST_UNITS} 个")])
-    refused = await address_problem(line, networks)
-    if refused:
-        raise ProblemsError([Problem(line.host, refused, "在设置的允许网段中加入这个地址所在的网段")])
     names = (profile_name,) if profile_name else list_profiles()
-    profiles = [item for item in (load_profile(name) for name in names) if item.protocol != "dlt645"]
-    client = ModbusClient(line)
+    profiles = [load_profile(name) for name in names]
+    meter = profile_name and profiles[0].protocol == "dlt645"
+    client: ModbusClient | MeterClient = MeterClient(line) if meter else ModbusClient(line)
+    findings = Findings()
     try:
-        if not await client.connect():
-            raise ProblemsError(
-                [
-                    Problem(
-                        f"{line.host}:{line.port}",
-                        "连不上",
-                        "检查地址、端口、网线，以及设备是否打开了 Modbus",
-                    )
-                ]
-            )
-        reports = [await _unit(client, unit_id, profiles) for unit_id in unit_ids]
+        async with asyncio.timeout(longest_seconds):
+            await _open(client, networks)
+            if isinstance(client, MeterClient):
+                await _meter(client, profiles[0], findings)
+            else:
+                modbus = [profile for profile in profiles if profile.protocol != "dlt645"]
+                await _scan(client, unit_ids, modbus, findings)
+    except TimeoutError:
+        findings.remark = f"满 {longest_seconds:g} 秒，没有问完；用 --unit 缩小范围再试"
     finally:
         client.close()
-    return tuple(report for report in reports if report is not None)
-
-
-def _nameplate(identity: Identity) -> list[str]:
-    rated = "—" if identity.rated_power_w is None else f"{identity.rated_power_w / 1000:g} kW"
-    return [
-        f"序列号：{identity.serial or '—'}",
-        f"型号：{identity.model or '—'}",
-        f"固件：{identity.firmware or '—'}",
-        f"额定功率：{rated}",
-    ]
-
-
-def commissioning_sheet(report: UnitReport, line: Line, now: datetime) -> str:
-    """Return the one-page commissioning sheet of a unit: nameplate, first lifetime reading, what to check.
-
-    `now` [UTC] is when it was read. A device of no known family gives a sheet that says so.
-    """
-    at = f"{now.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
-    lines = ["设备接入单", f"读取时间：{at}", f"线路：{line.host}:{line.port}　站号：{report.unit_id}"]
-    best = report.best
-    if best is None:
-        return "\n".join([*lines, "没有认出设备：请按说明书新建档案（见 docs/profile-format.md）", ""])
-    values = best.decoded.values
-    total = next(
-        (values[name] for name in ("generated_energy_wh", "exported_energy_wh") if name in values), None
-    )
-    power = values.get("active_power_w")
-    lines += [
-        f"设备档案：{best.profile}（{best.vendor}，{best.certainty}）",
-        *_nameplate(best.decoded.identity),
-        f"首次累计电量：{'—' if total is None else f'{total / 1000:,.1f} kWh'}",
-        f"当前功率：{'—' if power is None else f'{power / 1000:,.2f} kW'}",
-        f"状态：{best.decoded.state_text or '—'}",
-        "",
-        "现场核对：",
-        "□ 序列号、额定功率与铭牌一致",
-        "□ 累计电量与设备显示屏一致",
-        "□ 中午时逆变器功率与电表方向、大小相符（相差不超过 10 %）",
-        "核对人：________　日期：________",
-        "",
-    ]
-    return "\n".join(lines)
+    return findings

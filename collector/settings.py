@@ -57,7 +57,8 @@ class CollectorSettings:
     `request_timeout_seconds` of 0 leaves it to the profile. `flush_seconds` is how long polled samples
     may wait in memory before the durable commit, `drain_seconds` how often the spool is emptied into the
     store. `allowed_networks` limits which addresses may be polled (CIDR; empty allows private networks
-    and this machine). `daily_request_cap` and `daily_byte_cap` bound what one device may cost a day (0 is
+    and this machine), `serial_ports` which serial ports (`*` stands for anything; empty allows all).
+    `daily_request_cap` and `daily_byte_cap` bound what one line, and so one SIM card, may cost a day (0 is
     unbounded).
     """
 
@@ -68,6 +69,7 @@ class CollectorSettings:
     drain_seconds: float = 1.0
     drain_rows: int = 5000
     allowed_networks: tuple[str, ...] = ()
+    serial_ports: tuple[str, ...] = ()
     daily_request_cap: int = 0
     daily_byte_cap: int = 0
     dial_in: DialInSettings | None = None

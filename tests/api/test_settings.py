@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from api.collecting import collector_settings
 from api.settings import Settings, load_settings
 from store.problem import ProblemsError
 
@@ -43,6 +44,10 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
         ({"roles": ""}, "roles 不能为空"),
         ({"roles": "web,cook"}, "不在可选值之中"),
         ({"modbus_networks": "10.0.0.0/99"}, "不是网段"),
+        ({"dial_in_networks": "10.0.0.0/99"}, "不是网段"),
+        ({"dial_in_heartbeats": "hex:0"}, "dial_in_heartbeats"),
+        ({"mqtt_protocol": 4}, "不在可选值之中"),
+        ({"mqtt_shared_group": "a", "mqtt_protocol": 3}, "mqtt_protocol = 5"),
         ({"colour": "red"}, "没有这个设置"),
         ({"site_name": ""}, "不能为空"),
     ],
@@ -72,3 +77,27 @@ def test_roles_split_where_the_stores_are_servers() -> None:
         database_url="postgresql+psycopg://u@db/x", series_url="http://series:8086", roles="web,scheduler"
     )
     assert {str(role) for role in settings.roles} == {"web", "scheduler"}
+
+
+def test_what_the_collector_can_do_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUNLEDGER_DIAL_IN_PORT", "5020")
+    monkeypatch.setenv("SUNLEDGER_DIAL_IN_HEARTBEATS", "hex:FE01,PING")
+    monkeypatch.setenv("SUNLEDGER_DIAL_IN_NETWORKS", "117.136.0.0/16, 10.0.0.0/8")
+    monkeypatch.setenv("SUNLEDGER_LINE_DAILY_REQUESTS", "3000")
+    monkeypatch.setenv("SUNLEDGER_LINE_DAILY_MEGABYTES", "3")
+    monkeypatch.setenv("SUNLEDGER_MQTT_URL", "mqtt://broker:1884")
+    monkeypatch.setenv("SUNLEDGER_MQTT_PROTOCOL", "5")
+    monkeypatch.setenv("SUNLEDGER_MQTT_SHARED_GROUP", "county")
+    monkeypatch.setenv("SUNLEDGER_MQTT_CLIENT_ID", "collector-2")
+    found = collector_settings(load_settings())
+    assert found.dial_in is not None
+    assert (found.dial_in.port, found.dial_in.heartbeats) == (5020, ("hex:FE01", "PING"))
+    assert found.dial_in.networks == ("117.136.0.0/16", "10.0.0.0/8")
+    assert (found.daily_request_cap, found.daily_byte_cap) == (3000, 3_000_000)
+    assert found.mqtt is not None
+    assert (found.mqtt.protocol, found.mqtt.shared_group, found.mqtt.client_id) == (
+        5,
+        "county",
+        "collector-2",
+    )
+    assert found.serial_ports[0] == "/dev/ttyS*"

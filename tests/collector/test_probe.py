@@ -1,18 +1,30 @@
 """The probe recognises simulated devices over real TCP, and asks nothing that it may not."""
 
+import ipaddress
+import socket
 from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 from collector.modbus import Line
-from collector.probe import commissioning_sheet, probe
+from collector.networks import peer_problem, refused
+from collector.probe import probe
 from collector.profile import Identity, load_profile
+from collector.sheet import Sheet, sheet_of, sheets_pdf, sheets_text
 from collector.simulator import ModbusSimulator, SimulatedDevice
 from store.problem import ProblemsError
 from tests.collector.plants import SteadyPlant, utc_now
+from tests.collector.register_server import RegisterServer, recorded
 
 NOW = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
 MODELS = {"huawei_sun2000": "SUN2000-60KTL", "goodwe_mt_smt": "GW60KS-MT"}
+
+
+async def reports_of(*words, **options):
+    return (await probe(*words, **options)).reports
 
 
 async def serving(port: int, plant: SteadyPlant, *families: str) -> ModbusSimulator:
@@ -33,7 +45,7 @@ async def serving(port: int, plant: SteadyPlant, *families: str) -> ModbusSimula
 @pytest.mark.parametrize("family", ["sungrow_sg_string", "huawei_sun2000", "goodwe_mt_smt", "sunspec"])
 async def test_a_device_is_recognised(free_port: int, family: str) -> None:
     server = await serving(free_port, SteadyPlant(), family)
-    (report,) = await probe(Line("127.0.0.1", free_port, timeout=1), [1])
+    (report,) = await reports_of(Line("127.0.0.1", free_port, timeout=1), [1])
     await server.stop()
     assert report.best is not None
     assert report.best.profile == family
@@ -46,7 +58,7 @@ async def test_unit_ids_behind_a_gateway_are_scanned_and_silent_ones_left_out(fr
     plant = SteadyPlant()
     plant.silent = {"device_2"}
     server = await serving(free_port, plant, "huawei_sun2000", "huawei_sun2000", "sungrow_sg_string")
-    reports = await probe(Line("127.0.0.1", free_port, timeout=0.5), range(1, 6))
+    reports = await reports_of(Line("127.0.0.1", free_port, timeout=0.5), range(1, 6))
     await server.stop()
     assert [(report.unit_id, report.best.profile) for report in reports if report.best] == [
         (1, "huawei_sun2000"),
@@ -57,7 +69,7 @@ async def test_unit_ids_behind_a_gateway_are_scanned_and_silent_ones_left_out(fr
 async def test_a_named_family_is_read_whole_and_shown_in_both_word_orders(free_port: int) -> None:
     server = await serving(free_port, SteadyPlant(), "sungrow_sg_string")
     line = Line("127.0.0.1", free_port, timeout=1)
-    (report,) = await probe(line, [1], profile_name="sungrow_sg_string")
+    (report,) = await reports_of(line, [1], profile_name="sungrow_sg_string")
     await server.stop()
     assert report.best is not None
     orders = {order.name: order for order in report.best.orders}
@@ -70,9 +82,9 @@ async def test_a_named_family_is_read_whole_and_shown_in_both_word_orders(free_p
 async def test_the_commissioning_sheet_names_the_device_and_its_first_reading(free_port: int) -> None:
     server = await serving(free_port, SteadyPlant(), "huawei_sun2000")
     line = Line("127.0.0.1", free_port, timeout=1)
-    (report,) = await probe(line, [1])
+    (report,) = await reports_of(line, [1])
     await server.stop()
-    sheet = commissioning_sheet(report, line, NOW)
+    sheet = sheets_text([sheet_of(report, line)], NOW)
     assert "序列号：A26011" in sheet
     assert "型号：SUN2000-60KTL" in sheet
     assert "额定功率：60 kW" in sheet
@@ -90,3 +102,69 @@ async def test_an_address_that_is_no_device_network_is_refused() -> None:
 async def test_a_closed_port_is_said_in_words(free_port: int) -> None:
     with pytest.raises(ProblemsError, match="连不上"):
         await probe(Line("127.0.0.1", free_port, timeout=0.3), [1])
+
+
+# Against a server that shares no code with ours
+
+
+async def test_recorded_devices_behind_one_logger_are_told_apart_with_one_connection() -> None:
+    server = RegisterServer(
+        {
+            1: recorded("goodwe_gw50ks_mt"),
+            7: recorded("goodwe_gw20kau_dt"),
+            126: recorded("sunspec_sma_sb36"),
+        }
+    )
+    port = await server.start()
+    findings = await probe(Line("127.0.0.1", port, timeout=0.2), [*range(1, 41), 126])
+    await server.stop()
+    assert [(one.unit_id, one.best.profile, one.best.certainty) for one in findings.reports if one.best] == [
+        (1, "goodwe_mt_smt", "确定"),
+        (7, "goodwe_mt_smt", "确定"),
+        (126, "sunspec", "确定"),
+    ]
+    best = findings.reports[0].best
+    assert best is not None
+    assert best.decoded.identity.model == "GW50KS-MT"
+    assert server.most_at_once == 1
+
+
+async def test_a_device_that_does_not_look_at_the_unit_id_ends_the_scan() -> None:
+    words = recorded("goodwe_gw50ks_mt")
+    server = RegisterServer(dict.fromkeys(range(256), words))
+    port = await server.start()
+    findings = await probe(Line("127.0.0.1", port, timeout=0.2), range(1, 248))
+    await server.stop()
+    assert [report.unit_id for report in findings.reports] == [1, 2, 3]
+    assert "不看站号" in findings.remark
+
+
+async def test_a_scan_ends_in_time_with_what_it_has() -> None:
+    server = RegisterServer({1: recorded("goodwe_gw50ks_mt")})
+    port = await server.start()
+    findings = await probe(Line("127.0.0.1", port, timeout=0.3), range(1, 248), longest_seconds=1.5)
+    await server.stop()
+    assert [report.unit_id for report in findings.reports] == [1]
+    assert "没有问完" in findings.remark
+
+
+def test_the_sheet_is_one_page_of_pdf_for_each_device(tmp_path: Path) -> None:
+    page = Sheet("10.1.2.3:502　站号 1", (("型号", "GW50KS-MT"),), (("首次累计电量", "1,234.5 kWh"),))
+    content = sheets_pdf([page, page], NOW.replace(microsecond=5))
+    reader = PdfReader(BytesIO(content))
+    assert len(reader.pages) == 2
+    text = reader.pages[0].extract_text()
+    assert "GW50KS-MT" in text
+    assert "1,234.5 kWh" in text
+
+
+def test_our_own_addresses_are_never_devices() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outward:
+        outward.connect(("192.0.2.1", 9))
+        own = outward.getsockname()[0]
+    assert refused(own, ("0.0.0.0/0",)) != ipaddress.ip_address(own).is_loopback
+    assert refused("127.0.0.1", ("10.0.0.0/8",))
+    assert refused("::ffff:127.0.0.1", ("10.0.0.0/8",))
+    assert not refused("127.0.0.1", ("127.0.0.0/8",))
+    assert peer_problem("8.8.8.8", ("10.0.0.0/8",))
+    assert not peer_problem("", ("10.0.0.0/8",))
