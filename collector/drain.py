@@ -9,9 +9,10 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from collector.delivery import Delivery
 from collector.notices import Throttle
 from collector.settings import CollectorSettings
-from collector.spool import Delivery, Spool, SpoolFullError
+from collector.spool import Spool, SpoolFullError
 from store.events import Event, EventKind, Severity
 from store.periods import Clock
 from store.series import Conflict, SeriesStore, SeriesUnavailableError

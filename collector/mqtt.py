@@ -9,7 +9,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,45 +20,22 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from collector.connections import DeviceLink, LinkState, StatusBoard
-from collector.notices import Throttle
-from collector.payloads import PayloadMapping, Reading, load_mapping, read_message
+from collector.connections import DeviceLink
+from collector.delivery import Rejected
+from collector.outlet import Outlet
+from collector.routes import Heard, Incoming, Listener, RouteTable
 from collector.settings import MqttSettings
-from collector.spool import Rejected, Spool, SpoolFullError
-from store.events import Event, EventKind, Severity
+from collector.spool import SpoolFullError
+from store.events import Severity
 from store.periods import Clock
-from store.problem import ProblemsError
-from store.quality import check
 from store.samples import Sample
 
 LOG = logging.getLogger("sunledger.collector.mqtt")
 QUEUE_MESSAGES = 20_000
-ROUTES_KEPT = 50_000
 RETRY_SECONDS = 1.0
 SOON_SECONDS = 0.5
 UNSUPPORTED_VERSION = "Unsupported protocol version"
 _chance = random.SystemRandom()
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One message as it came, with the connection that it came on."""
-
-    topic: str
-    payload: bytes
-    mid: int
-    qos: int
-    retained: bool
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Who may speak on a topic through one mapping: the payload's name of each device to its link."""
-
-    mapping: PayloadMapping
-    links: Mapping[str, DeviceLink]
-    devices: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,148 +53,6 @@ class Session:
     last_error: str = ""
 
 
-class RouteTable:
-    """Finds the routes of a topic; what was found for a topic is remembered."""
-
-    def __init__(self, links: Sequence[DeviceLink]) -> None:
-        self.problems: list[tuple[DeviceLink, str]] = []
-        self._groups: dict[tuple[str, str], list[DeviceLink]] = {}
-        self._known: dict[str, tuple[Route, ...]] = {}
-        for link in links:
-            try:
-                load_mapping(link.profile)
-            except ProblemsError as error:
-                self.problems.append((link, str(error)))
-                continue
-            self._groups.setdefault((link.topic, link.profile), []).append(link)
-
-    @property
-    def filters(self) -> tuple[str, ...]:
-        """Every topic filter to subscribe to."""
-        return tuple(sorted({topic for topic, _ in self._groups}))
-
-    def routes(self, topic: str) -> tuple[Route, ...]:
-        """Return the routes of a topic; none when nobody may speak there."""
-        found = self._known.get(topic)
-        if found is None:
-            if len(self._known) > ROUTES_KEPT:
-                self._known.clear()
-            found = self._known[topic] = self._find(topic)
-        return found
-
-    def _find(self, topic: str) -> tuple[Route, ...]:
-        by_mapping: dict[str, dict[str, DeviceLink]] = {}
-        for (pattern, name), links in self._groups.items():
-            if pattern == topic or paho.topic_matches_sub(pattern, topic):
-                table = by_mapping.setdefault(name, {})
-                table.update({link.serial or link.device_id: link for link in links})
-        return tuple(
-            Route(load_mapping(name), links, {serial: link.device_id for serial, link in links.items()})
-            for name, links in by_mapping.items()
-        )
-
-
-def read_routed(
-    table: RouteTable, message: Incoming, now: datetime
-) -> tuple[list[Sample], list[Rejected], list[DeviceLink]]:
-    """Return the samples of a message with their flags, what must go to quarantine, and who spoke."""
-    routes = table.routes(message.topic)
-    if not routes:
-        return [], [Rejected(message.topic, "这个主题没有登记设备", message.payload)], []
-    samples: list[Sample] = []
-    faults: list[str] = []
-    speakers: list[DeviceLink] = []
-    for route in routes:
-        if message.retained and route.mapping.time.missing == "receipt":
-            reading = Reading(faults=("保留消息没有自己的采样时间，不能当作新数据",))
-        else:
-            reading = read_message(route.mapping, message.payload, route.devices, now)
-        faults.extend(reading.faults)
-        by_device = {link.device_id: link for link in route.links.values()}
-        for sample in reading.samples:
-            link = by_device[sample.device_id]
-            speakers.append(link)
-            samples.append(replace(sample, flags=check(sample, link.rated_power_w)))
-    rejected = [Rejected(message.topic, "；".join(faults), message.payload)] if faults else []
-    return samples, rejected, speakers
-
-
-class Outlet:
-    """Where the ingest puts what it has: the spool, the status board and the events."""
-
-    def __init__(self, spool: Spool, board: StatusBoard, events: Throttle) -> None:
-        self.spool = spool
-        self._board = board
-        self._events = events
-
-    def heard(self, links: Iterable[DeviceLink], now: datetime) -> None:
-        """Note on the board that these devices have spoken."""
-        for link in links:
-            status = self._board.get(link.device_id)
-            if status is not None:
-                self._board.put(
-                    replace(
-                        status,
-                        state=LinkState.GOOD,
-                        last_good_at=now,
-                        messages=status.messages + 1,
-                        failures=0,
-                        failing_since=None,
-                    )
-                )
-
-    def refused(self, rejected: Sequence[Rejected], now: datetime) -> None:
-        """Tell about messages in quarantine, once an hour for each topic and reason."""
-        for item in rejected:
-            self._events.tell(
-                Event(
-                    at=now,
-                    kind=EventKind.QUARANTINE,
-                    severity=Severity.WARNING,
-                    subject_kind="topic",
-                    subject_id=item.source[:128],
-                    message=f"消息不能用，已隔离：{item.reason}",
-                    detail={"size": len(item.raw)},
-                ),
-                item.reason[:40],
-            )
-
-    def misconfigured(self, link: DeviceLink, problem: str, now: datetime) -> None:
-        """Show a device whose mapping cannot be used."""
-        status = self._board.get(link.device_id)
-        if status is not None:
-            self._board.put(
-                replace(status, state=LinkState.MISCONFIGURED, last_error=problem, last_error_at=now)
-            )
-        self._events.tell(
-            Event(
-                at=now,
-                kind=EventKind.COMMUNICATION,
-                severity=Severity.ERROR,
-                subject_kind="device",
-                subject_id=link.device_id,
-                message=f"设备接入配置有误：{problem}",
-                division_code=link.division_code,
-            ),
-            "misconfigured",
-        )
-
-    def tell_broker(self, settings: MqttSettings, severity: Severity, message: str, now: datetime) -> None:
-        """Tell how the session with the broker is doing."""
-        place = f"{settings.host}:{settings.port}"
-        self._events.tell(
-            Event(
-                at=now,
-                kind=EventKind.COMMUNICATION,
-                severity=severity,
-                subject_kind="broker",
-                subject_id=place,
-                message=f"{message}（{place}）",
-            ),
-            message[:40],
-        )
-
-
 class MqttIngest:
     """One session with one broker: subscribes, decodes, commits, acknowledges.
 
@@ -231,7 +66,7 @@ class MqttIngest:
         self._settings = settings
         self._outlet = outlet
         self._clock = clock
-        self._table = RouteTable(links)
+        self._listener = Listener(RouteTable(links), outlet.spool.memory(""))
         self._queue: queue.Queue[Incoming] = queue.Queue(QUEUE_MESSAGES)
         self._stopping = threading.Event()
         self._downgrading = threading.Event()
@@ -264,8 +99,7 @@ class MqttIngest:
 
     def start(self) -> None:
         """Connect in the background; a broker that is away is tried again until it is there."""
-        for link, problem in self._table.problems:
-            self._outlet.misconfigured(link, problem, self._clock())
+        self._show_problems()
         self._worker.start()
         self._connect()
 
@@ -304,22 +138,29 @@ class MqttIngest:
 
     def reload(self, links: Sequence[DeviceLink]) -> None:
         """Take a new list of devices without dropping the connection."""
-        old, self._table = self._table, RouteTable(links)
-        for link, problem in self._table.problems:
-            self._outlet.misconfigured(link, problem, self._clock())
-        gone = [item for item in old.filters if item not in self._table.filters]
+        old = self._filters
+        self._listener.table = RouteTable(links)
+        self._show_problems()
+        gone = [item for item in old if item not in self._filters]
         if gone:
-            self._client.unsubscribe([self._subscription(item) for item in gone])
-        self._subscribe([item for item in self._table.filters if item not in old.filters])
+            self._client.unsubscribe(gone)
+        self._subscribe([item for item in self._filters if item not in old])
 
-    def _subscription(self, pattern: str) -> str:
-        group = self._settings.shared_group
-        return f"$share/{group}/{pattern}" if group else pattern
+    def _show_problems(self) -> None:
+        for link, problem in self._listener.table.problems:
+            self._outlet.misconfigured(link, problem, self._clock())
+
+    @property
+    def _filters(self) -> list[str]:
+        """Everything to subscribe to, as the broker is told."""
+        table, group = self._listener.table, self._settings.shared_group
+        shared = f"$share/{group}/" if group else ""
+        return [*(f"{shared}{item}" for item in table.shareable), *table.undivided]
 
     def _subscribe(self, filters: Sequence[str]) -> None:
         five = self._settings.protocol == int(MQTTProtocolVersion.MQTTv5)
         for start in range(0, len(filters), 100):
-            names = [self._subscription(item) for item in filters[start : start + 100]]
+            names = filters[start : start + 100]
             if five:
                 outcome = self._client.subscribe([(name, SubscribeOptions(qos=1)) for name in names])
             else:
@@ -363,7 +204,7 @@ class MqttIngest:
         self._unconfirmed.clear()
         self.session = replace(self.session, connected=True, since=self._clock(), last_error="")
         self._outlet.tell_broker(self._settings, Severity.INFO, "已连接消息服务器", self._clock())
-        self._subscribe(self._table.filters)
+        self._subscribe(self._filters)
 
     def _on_disconnect(
         self,
@@ -424,22 +265,44 @@ class MqttIngest:
             try:
                 self._take(batch)
             except Exception as error:
-                # This loop must live on: unacknowledged messages come again from the broker.
+                # This loop must live on. What was not acknowledged comes again on a new connection only.
                 LOG.exception("batch of %d messages not taken", len(batch))
-                self._failed(f"处理消息时出错：{error}")
+                self._failed(f"处理消息时出错，重新连接：{type(error).__name__}")
                 self._stopping.wait(RETRY_SECONDS)
+                self._reconnect()
+
+    def _reconnect(self) -> None:
+        """Leave and come back, so that the broker sends again what was not acknowledged."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._connect()
+
+    def _read(self, message: Incoming, now: datetime) -> Heard:
+        """Return what a message gives; one that our own code cannot bear is set aside like any bad one."""
+        try:
+            return self._listener.read(message, now)
+        except Exception as error:
+            # This loop must live on: a defect of ours must not make one message block all others.
+            LOG.exception("message on %s not read", message.topic)
+            reason = f"采集程序出错：{type(error).__name__}"
+            return Heard(rejected=[Rejected(message.topic, reason, message.payload)])
 
     def _take(self, batch: Sequence[Incoming]) -> None:
         now = self._clock()
         samples: list[Sample] = []
         rejected: list[Rejected] = []
-        heard: dict[str, DeviceLink] = {}
+        memory: dict[str, bytes] = {}
+        told: list[Heard] = []
+        speakers: dict[str, DeviceLink] = {}
         for message in batch:
-            good, bad, speakers = read_routed(self._table, message, now)
-            samples.extend(good)
-            rejected.extend(bad)
-            heard.update((link.device_id, link) for link in speakers)
-        while not self._committed(samples, rejected, now):
+            heard = self._read(message, now)
+            samples.extend(heard.samples)
+            rejected.extend(heard.rejected)
+            memory.update(heard.memory)
+            speakers.update((link.device_id, link) for link in heard.speakers)
+            if heard.departed or heard.gaps or heard.clocks:
+                told.append(heard)
+        while not self._committed(samples, rejected, memory, now):
             if self._stopping.wait(RETRY_SECONDS):
                 return
         with self._acknowledging:
@@ -452,13 +315,23 @@ class MqttIngest:
             messages=self.session.messages + len(batch),
             refused=self.session.refused + len(rejected),
         )
-        self._outlet.heard(heard.values(), now)
+        self._outlet.heard(speakers.values(), now)
         self._outlet.refused(rejected, now)
+        for heard in told:
+            self._outlet.noticed(heard, now)
 
-    def _committed(self, samples: Sequence[Sample], rejected: Sequence[Rejected], now: datetime) -> bool:
+    def _committed(
+        self,
+        samples: Sequence[Sample],
+        rejected: Sequence[Rejected],
+        memory: Mapping[str, bytes],
+        now: datetime,
+    ) -> bool:
         try:
-            self._outlet.spool.append(samples, rejected, at=now)
+            dropped = self._outlet.spool.append(samples, rejected, memory, at=now)
         except SpoolFullError as error:
             self._failed(str(error))
             return False
+        if dropped:
+            self._outlet.dropped(dropped, now)
         return True

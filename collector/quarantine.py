@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from collector.connections import MQTT, DeviceLink
-from collector.mqtt import Incoming, RouteTable, read_routed
+from collector.routes import Incoming, Listener, RouteTable
 from collector.spool import QUARANTINE_LIMIT, Spool
 
 
@@ -28,15 +28,16 @@ def replay(spool: Spool, links: Sequence[DeviceLink], now: datetime) -> Replay:
     Messages cut at 64 KiB, and those that were replayed before, are passed over.
     """
     table = RouteTable([link for link in links if link.transport == MQTT])
+    listener = Listener(table, spool.memory(""))
     tried = mended = made = 0
     for item in reversed(spool.quarantined(QUARANTINE_LIMIT)):
-        if item.replayed_at is not None or len(item.raw) < item.size or not table.routes(item.source):
+        if item.replayed_at is not None or len(item.raw) < item.size or not listener.knows(item.source):
             continue
         tried += 1
         message = Incoming(item.source, item.raw, mid=0, qos=0, retained=False, generation=0)
-        samples, rejected, _ = read_routed(table, message, item.at)
-        if samples and not rejected:
-            spool.mark_replayed(item.id, samples, at=now)
+        heard = listener.read(message, item.at)
+        if heard.samples and not heard.rejected:
+            spool.mark_replayed(item.id, heard.samples, at=now)
             mended += 1
-            made += len(samples)
+            made += len(heard.samples)
     return Replay(tried, mended, made)

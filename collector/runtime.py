@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from collector.connections import MQTT, POLLED_TRANSPORTS, ConnectionStatus, DeviceLink, StatusBoard
 from collector.dialin import DialInListener
 from collector.drain import Drain, DrainState
-from collector.mqtt import MqttIngest, Outlet, Session
+from collector.learned import Learned
+from collector.mqtt import MqttIngest, Session
 from collector.notices import EventRelay, EventSink, Throttle
+from collector.outlet import Outlet
 from collector.poller import Poller, Surroundings
 from collector.settings import CollectorSettings, MqttSettings
 from collector.spool import Balance, Spool, SpoolFullError
@@ -47,11 +49,11 @@ class CollectorStatus:
 class Collector:
     """Collects from all links into the spool, and from the spool into the store.
 
-    `on_event` is called in a thread of its own. Start and stop it in one event loop; `status` may be
+    `learned` is what an earlier run found out about devices. `on_event` is called in a thread of its own. Start and stop it in one event loop; `status` may be
     called from any thread. The spool and the store stay the caller's to close, after `stop`.
     """
 
-    def __init__(  # noqa: PLR0913, the six things that a collector stands between, all by name
+    def __init__(  # noqa: PLR0913, the things that a collector stands between, all by name
         self,
         links: Iterable[DeviceLink],
         *,
@@ -60,6 +62,7 @@ class Collector:
         clock: Clock,
         on_event: EventSink,
         settings: CollectorSettings = DEFAULT_SETTINGS,
+        learned: Learned | None = None,
     ) -> None:
         self._links = tuple(links)
         self._spool = spool
@@ -75,8 +78,9 @@ class Collector:
         self._flusher: asyncio.Task[None] | None = None
         self._ingests: dict[str, MqttIngest] = {}
         self.dial_in = DialInListener(settings.dial_in, self._events, clock) if settings.dial_in else None
+        self.learned = learned or Learned()
         self._poller = Poller(
-            Surroundings(settings, clock, self._board, self._take, self._events, self.dial_in)
+            Surroundings(settings, clock, self._board, self._take, self._events, self.dial_in, self.learned)
         )
 
     def _take(self, sample: Sample) -> None:

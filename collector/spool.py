@@ -11,15 +11,17 @@ import math
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import orjson
 
-from store.samples import QUANTITIES, QuantityKind, Sample, samples_to_table
-from store.series import Conflict, SeriesStore, SeriesUnavailableError
+from collector.delivery import Delivery, Rejected, write_all
+from store.samples import QUANTITIES, QuantityKind, Sample
+from store.series import SeriesStore, SeriesUnavailableError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS batch (
@@ -39,6 +41,7 @@ CREATE TABLE IF NOT EXISTS quarantine (
     size INTEGER NOT NULL,
     replayed_at REAL
 );
+CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL CHECK (value >= 0));
 """
 OLDEST_WAITING = (
@@ -56,15 +59,6 @@ QUARANTINE_LIMIT = 10_000
 
 class SpoolFullError(OSError):
     """The disk took nothing; nothing of the batch was stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A message that cannot be stored: where it came from, why, and its bytes."""
-
-    source: str
-    reason: str
-    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +94,6 @@ class Balance:
         return self.published - (
             self.stored + self.duplicates + self.quarantined + self.dropped + self.waiting
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What one round of draining did: rows stored and duplicate, rows set aside, conflicts found."""
-
-    rows: int = 0
-    stored: int = 0
-    duplicates: int = 0
-    rejected: tuple[Rejected, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
-    unavailable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +202,15 @@ class Spool:
     def _count(self, name: str, amount: int) -> None:
         self._tallies[name] = self._tallies.get(name, 0) + amount
 
-    def append(self, samples: Sequence[Sample], rejected: Sequence[Rejected] = (), *, at: datetime) -> int:
-        """Take samples, and messages that cannot be samples, in one durable commit.
+    def append(
+        self,
+        samples: Sequence[Sample],
+        rejected: Sequence[Rejected] = (),
+        memory: Mapping[str, bytes] = MappingProxyType({}),
+        *,
+        at: datetime,
+    ) -> int:
+        """Take samples, messages that cannot be samples, and what a source must remember, in one commit.
 
         A sample that no engine could keep goes to quarantine. Returns the number of samples dropped
         because of the cap. Raises SpoolFullError when the disk took nothing.
@@ -234,9 +223,10 @@ class Spool:
                 bad.append(Rejected(sample.device_id, fault, repr(sample).encode()))
             else:
                 good.append(sample)
-        if not good and not bad:
+        if not good and not bad and not memory:
             return 0
         with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO memory VALUES (?, ?)", memory.items())
             self._count("published", len(good) + len(bad))
             if good:
                 self._insert(connection, good)
@@ -372,6 +362,15 @@ class Spool:
         ).fetchall()
         self._size_bytes -= sum(row[0] for row in rows)
 
+    def memory(self, prefix: str) -> dict[str, bytes]:
+        """Return what was given to be remembered under names with a prefix, by the rest of the name."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT substr(name, ?), content FROM memory WHERE substr(name, 1, ?) = ?",
+                (len(prefix) + 1, len(prefix), prefix),
+            ).fetchall()
+        return dict(rows)
+
     def balance(self) -> Balance:
         """Return where every published sample has gone."""
         with self._lock:
@@ -454,29 +453,3 @@ def _read(batches: Sequence[_Batch]) -> tuple[list[Sample], list[_Batch]]:
         else:
             broken.append(batch)
     return samples, broken
-
-
-def write_all(store: SeriesStore, samples: Sequence[Sample]) -> Delivery:
-    """Write samples to the store; a sample that the store cannot hold is set aside alone.
-
-    Raises SeriesUnavailableError when the store takes nothing now.
-    """
-    if not samples:
-        return Delivery()
-    try:
-        result = store.write(samples_to_table(samples))
-    except (ValueError, KeyError, OverflowError, TypeError) as error:
-        if len(samples) == 1:
-            reason = f"时序库不接受：{error}"
-            rejected = Rejected(samples[0].device_id, reason, repr(samples[0]).encode())
-            return Delivery(rows=1, rejected=(rejected,))
-        middle = len(samples) // 2
-        first, second = write_all(store, samples[:middle]), write_all(store, samples[middle:])
-        return Delivery(
-            rows=len(samples),
-            stored=first.stored + second.stored,
-            duplicates=first.duplicates + second.duplicates,
-            rejected=first.rejected + second.rejected,
-            conflicts=first.conflicts + second.conflicts,
-        )
-    return Delivery(len(samples), result.stored, result.duplicates, (), result.conflicts)

@@ -1,4 +1,4 @@
-"""Commands about devices: profiles, register dumps, payload mappings."""
+"""Commands about devices: profiles and register dumps."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,6 @@ from api.outcome import Exit, Outcome
 from store.problem import Problem
 
 profiles = CommandLine("设备档案：列出、检查、导出模式。", no_args_is_help=False)
-mapping = CommandLine("MQTT 报文映射：检查。")
 ExistingFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False)]
 
 MISSING_WORDS = {
@@ -31,7 +30,6 @@ def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(decode)
     app.add_typer(profiles, name="profiles")
-    app.add_typer(mapping, name="mapping")
 
 
 def decode(
@@ -130,30 +128,3 @@ def schema() -> None:
     from collector.profile import profile_json_schema
 
     typer.echo(json.dumps(profile_json_schema(), ensure_ascii=False, indent=2))
-
-
-@mapping.command("check")
-def check_mapping(
-    file: Annotated[Path, typer.Argument(help="映射文件（TOML）", exists=True, dir_okay=False)],
-    message: Annotated[Path, typer.Option("--message", help="一条报文", exists=True, dir_okay=False)],
-    device: Annotated[str, typer.Option("--device", help="报文里设备的名称")] = "",
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """用映射读一条报文，列出解出的样本和不能用的部分。"""
-    from api.service import system_clock
-    from collector.payloads import parse_mapping, read_message
-
-    with refusing(as_json=as_json):
-        found = parse_mapping(file.read_text(encoding="utf-8"), file.name)
-        reading = read_message(found, message.read_bytes(), {device: device or "设备"}, system_clock())
-        rows = tuple(
-            {"device": sample.device_id, "time": sample.time.isoformat(), "quantity": name, "value": value}
-            for sample in reading.samples
-            for name, value in sample.values.items()
-        )
-        problems = tuple(Problem(message.name, fault, "修改映射或报文") for fault in reading.faults)
-        columns = {"device": "设备", "time": "时刻", "quantity": "量", "value": "值"}
-        summary = f"{len(reading.samples)} 个样本，{len(problems)} 处不能用"
-        exit_code = Exit.FOUND if problems else Exit.DONE
-        show(Outcome(summary, columns, rows, problems, exit_code), as_json=as_json)

@@ -4,8 +4,9 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+from collector.delivery import Rejected
 from collector.quarantine import replay
-from collector.spool import Rejected, Spool
+from collector.spool import Spool
 from tests.collector.plants import link, utc_now
 
 BODY = {"ts": round(utc_now().timestamp() * 1000), "node": "inv01", "values": {"active_power": 7}}

@@ -14,7 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from collector.spool import Rejected, Spool, SpoolFullError
+from collector.delivery import Rejected
+from collector.spool import Spool, SpoolFullError
 from store.samples import Sample, table_to_samples
 from store.series import SeriesStore, SeriesUnavailableError, WriteResult, open_series
 
