@@ -8,8 +8,8 @@ integer Wh and are shown as yuan and kWh.
 import csv
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -50,16 +50,24 @@ class ColumnKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its Chinese title with the unit, what its values are, and its width [characters]."""
+    """One column: its Chinese title with the unit, what its values are, and its width [characters].
+
+    In a template, `choices` become a drop-down list, and `note` a comment on the title.
+    """
 
     title: str
     kind: ColumnKind = ColumnKind.TEXT
     width: int = 14
+    choices: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SheetContent:
-    """One sheet to write: title and notes above the header, rows, and an optional total row."""
+    """One sheet to write: title and notes above the header, rows, and an optional total row.
+
+    `marks` colour cells of the rows, by (row, column) from 0, and say why in a comment.
+    """
 
     name: str
     title: str
@@ -68,6 +76,7 @@ class SheetContent:
     notes: tuple[str, ...] = ()
     total: Sequence[Value] | None = None
     landscape: bool = False
+    marks: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 _FORMATS: dict[ColumnKind, dict[str, Any]] = {
@@ -114,6 +123,10 @@ def _styles(workbook: Any) -> dict[str, Any]:
     styles["header"] = workbook.add_format(
         bordered | {"bold": True, "bg_color": "#E8EEF4", "align": "center", "text_wrap": True}
     )
+    marked = {"bg_color": "#FBE0DD", "font_color": "#B3261E"}
+    styles |= {
+        f"marked_{kind}": workbook.add_format(bordered | look | marked) for kind, look in _FORMATS.items()
+    }
     styles["title"] = workbook.add_format({"bold": True, "font_size": 16, "font_name": "黑体"})
     styles["note"] = workbook.add_format({"font_size": 10, "font_color": "#5F6368", "font_name": "宋体"})
     return styles
@@ -128,11 +141,40 @@ def _write_sheet(worksheet: Any, sheet: SheetContent, styles: dict[str, Any], wa
     for index, column in enumerate(sheet.columns):
         worksheet.set_column(index, index, column.width)
         _put(worksheet, (header, index), column.title, styles["header"])
+        _help_to_fill_in(worksheet, (header, index), column)
     for number, row in enumerate(sheet.rows, start=header + 1):
         _write_row(worksheet, number, (sheet, row), styles, "cell")
+    _mark(worksheet, header + 1, sheet, styles)
     if sheet.total is not None:
         _write_row(worksheet, header + 1 + len(sheet.rows), (sheet, sheet.total), styles, "total")
     _set_print(worksheet, sheet, header, watermark)
+
+
+_FILLED_IN_ROWS = 2_000
+_DROP_DOWN_CHARACTERS = 255
+
+
+def _help_to_fill_in(worksheet: Any, place: tuple[int, int], column: Column) -> None:
+    row, index = place
+    if column.note:
+        worksheet.write_comment(row, index, writable(column.note), {"x_scale": 2})
+    if column.choices and len(",".join(column.choices)) <= _DROP_DOWN_CHARACTERS:
+        rule = {
+            "validate": "list",
+            "source": list(column.choices),
+            "error_title": "不在可选项之内",
+            "error_message": "请从下拉列表中选择",
+            "error_type": "warning",
+        }
+        worksheet.data_validation(row + 1, index, row + _FILLED_IN_ROWS, index, rule)
+
+
+def _mark(worksheet: Any, first: int, sheet: SheetContent, styles: dict[str, Any]) -> None:
+    for (number, index), why in sorted(sheet.marks.items()):
+        kind = sheet.columns[index].kind
+        value = shown_value(kind, sheet.rows[number][index])
+        _put(worksheet, (first + number, index), value, styles[f"marked_{kind}"])
+        worksheet.write_comment(first + number, index, writable(why), {"x_scale": 3})
 
 
 def _set_print(worksheet: Any, sheet: SheetContent, header: int, watermark: str) -> None:

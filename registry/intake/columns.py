@@ -7,7 +7,7 @@ knows no table and no particular list.
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from documents.cells import column_letters, half_width
 from documents.reading import Cell, CellKind, Sheet
@@ -56,7 +56,8 @@ class ReadRow:
 class ReadList:
     """A sheet as read: its header row, the column of each field, its rows, and what was assumed.
 
-    `problems` concern the whole sheet and make it unusable; `warnings` say what was guessed or left out.
+    `problems` concern the whole sheet and make it unusable; `warnings` say what was guessed or left out;
+    `headers` are the texts of the header row, so that a person can say which column is which.
     """
 
     sheet_name: str
@@ -65,6 +66,7 @@ class ReadList:
     rows: tuple[ReadRow, ...]
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
 
 
 def _folded(title: str) -> str:
@@ -95,9 +97,12 @@ def _match_header(spec: ListSpec, row: Sequence[Cell]) -> tuple[dict[str, int], 
     return places, guesses
 
 
-def read_list(spec: ListSpec, sheets: Sequence[Sheet]) -> ReadList:
-    """Find the sheet and the header of a list and read its rows; problems are returned, not raised."""
-    candidates = [_header_of(spec, sheet) for sheet in sheets if not sheet.hidden]
+def read_list(spec: ListSpec, sheets: Sequence[Sheet], chosen: Mapping[str, int] | None = None) -> ReadList:
+    """Find the sheet and the header of a list and read its rows; problems are returned, not raised.
+
+    `chosen` is a person's own assignment of fields to columns (from 0); it goes before any guess.
+    """
+    candidates = [_header_of(spec, sheet, chosen) for sheet in sheets if not sheet.hidden]
     fitting = [one for one in candidates if not one.problems]
     if len(fitting) > 1:
         names = "、".join(f"“{one.sheet_name}”" for one in fitting)
@@ -111,11 +116,14 @@ def read_list(spec: ListSpec, sheets: Sequence[Sheet]) -> ReadList:
     return _read_rows(spec, sheet, fitting[0])
 
 
-def _header_of(spec: ListSpec, sheet: Sheet) -> ReadList:
+def _header_of(spec: ListSpec, sheet: Sheet, chosen: Mapping[str, int] | None) -> ReadList:
     matches = [
         (_match_header(spec, row), number) for number, row in enumerate(sheet.rows[:HEADER_SEARCH_ROWS])
     ]
     (places, guesses), row_index = max(matches, key=lambda one: len(one[0][0]), default=(({}, []), 0))
+    if chosen is not None:
+        width = len(sheet.rows[0]) if sheet.rows else 0
+        places, guesses = {name: index for name, index in chosen.items() if 0 <= index < width}, []
     missing = [column for column in spec.columns if column.required and column.field not in places]
     problems = tuple(
         Problem(
@@ -126,7 +134,8 @@ def _header_of(spec: ListSpec, sheet: Sheet) -> ReadList:
         )
         for column in missing
     )
-    return ReadList(sheet.name, row_index + 1, places, (), problems, tuple(guesses))
+    headers = tuple(cell.text for cell in sheet.rows[row_index]) if sheet.rows else ()
+    return ReadList(sheet.name, row_index + 1, places, (), problems, tuple(guesses), headers)
 
 
 def _read_rows(spec: ListSpec, sheet: Sheet, header: ReadList) -> ReadList:
@@ -143,9 +152,7 @@ def _read_rows(spec: ListSpec, sheet: Sheet, header: ReadList) -> ReadList:
             warnings.append(f"第 {number} 行是隐藏行，也在导入之列")
         rows.append(_read_row(spec, header.places, (number, cells), merged))
     problems = [] if rows else [Problem(f"“{sheet.name}”", "表头下面没有数据", "检查是否选错了文件")]
-    return ReadList(
-        sheet.name, header.header_row, header.places, tuple(rows), tuple(problems), tuple(warnings)
-    )
+    return replace(header, rows=tuple(rows), problems=tuple(problems), warnings=tuple(warnings))
 
 
 def _first(cells: Sequence[Cell]) -> str:

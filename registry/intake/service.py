@@ -6,49 +6,78 @@ how to take it back. What a row means is in the list modules; the caller owns th
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from documents.cells import cell_address
-from documents.reading import Cell, FileRefusedError, Sheet, read_sheets
+from documents.reading import FileRefusedError, read_sheets
 from documents.writing import Column, SheetContent, write_xlsx
 from registry import audit
 from registry.actors import Actor, Permission, scope
 from registry.intake.columns import ReadList, ReadRow, read_list
-from registry.intake.device_list import DeviceList
-from registry.intake.division_list import DivisionList
-from registry.intake.enrolment_list import EnrolmentList
-from registry.intake.household_list import HouseholdList
-from registry.intake.member_list import MemberList
+from registry.intake.people.attendance_list import AttendanceList
+from registry.intake.people.class_list import ClassList
+from registry.intake.people.enrolment_list import EnrolmentList
+from registry.intake.people.household_list import HouseholdList
+from registry.intake.people.measure_list import MeasureList
+from registry.intake.people.member_list import MemberList
+from registry.intake.people.post_list import PostList
+from registry.intake.places.archive_list import ArchiveList
+from registry.intake.places.device_list import DeviceList
+from registry.intake.places.division_list import DivisionList
+from registry.intake.places.holding_list import HoldingList
+from registry.intake.places.meter_list import MeterList
+from registry.intake.places.share_list import ShareList
+from registry.intake.places.station_list import StationList
+from registry.intake.places.system_list import SystemList
 from registry.intake.plans import Change, Claim, IntakeList, Outcome, RowPlan
-from registry.intake.station_list import StationList
 from registry.intake.steps import Desk, steps_json, steps_of, take_back
 from registry.intake.tables import ImportBatchRow, ImportRowRow
+from registry.intake.values import Choice
 from registry.secrets import KeyRing
 from store.db import new_id
 from store.problem import Problem, ProblemsError
 
 LISTS: dict[str, IntakeList] = {
     one.spec.kind: one
-    for one in (DivisionList(), StationList(), DeviceList(), HouseholdList(), MemberList(), EnrolmentList())
+    for one in (
+        DivisionList(),
+        StationList(),
+        ArchiveList(),
+        ShareList(),
+        HoldingList(),
+        DeviceList(),
+        MeterList(),
+        HouseholdList(),
+        MemberList(),
+        ClassList(),
+        EnrolmentList(),
+        PostList(),
+        AttendanceList(),
+        MeasureList(),
+        SystemList(),
+    )
 }
+"""Every kind of list, in the order in which a county takes them in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A file to be taken in as a kind of list: a key of LISTS.
 
-    With `partial`, the rows without problems are taken in although others are refused.
+    With `partial`, the rows without problems are taken in although others are refused. `columns` is a
+    person's own assignment of fields to columns (from 0) instead of the guess.
     """
 
     kind: str
     file_name: str
     content: bytes
     partial: bool = False
+    columns: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +94,7 @@ class RowOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A dry run: rows in file order, problems of the file as a whole, and what was assumed."""
+    """A dry run: rows in file order, problems of the file, what was assumed, and which column is which."""
 
     kind: str
     file_name: str
@@ -73,6 +102,8 @@ class Preview:
     rows: tuple[RowOutcome, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    places: Mapping[str, int] = field(default_factory=dict)
 
     def count(self, outcome: Outcome) -> int:
         """Return how many rows have an outcome."""
@@ -116,7 +147,15 @@ def intake_list(kind: str) -> IntakeList:
 def template(kind: str) -> bytes:
     """Return an .xlsx to fill in: Chinese headers, an example row, and what each column takes."""
     spec = intake_list(kind).spec
-    columns = tuple(Column(f"{one.title}{'*' if one.required else ''}", width=18) for one in spec.columns)
+    columns = tuple(
+        Column(
+            f"{one.title}{'*' if one.required else ''}",
+            width=18,
+            choices=tuple(one.parse.words) if isinstance(one.parse, Choice) else (),
+            note=one.hint,
+        )
+        for one in spec.columns
+    )
     hints = tuple(f"{one.title}：{one.hint}" for one in spec.columns if one.hint)
     notes = ("带 * 的列每行都要填；示例行请改成实际内容。", *spec.notes, "；".join(hints))
     rows = [[one.example for one in spec.columns]]
@@ -136,14 +175,22 @@ def _look(desk: Desk, ring: KeyRing, upload: Upload) -> tuple[Preview, tuple[Row
     kind = intake_list(upload.kind)
     base = Preview(upload.kind, upload.file_name, hashlib.sha256(upload.content).hexdigest())
     try:
-        read = read_list(kind.spec, read_sheets(upload.content, upload.file_name))
+        read = read_list(kind.spec, read_sheets(upload.content, upload.file_name), upload.columns)
     except FileRefusedError as error:
         return replace(base, problems=(Problem(error.where, error.what, error.how_to_fix),)), ()
     plans = [_plan(desk, ring, kind, (read, row)) for row in read.rows]
     outcomes = _refuse_repeated(
         kind, read.rows, [_outcome(row, plan) for row, plan in zip(read.rows, plans, strict=True)]
     )
-    return replace(base, rows=outcomes, problems=read.problems, warnings=read.warnings), tuple(plans)
+    look = replace(
+        base,
+        rows=outcomes,
+        problems=read.problems,
+        warnings=read.warnings,
+        headers=read.headers,
+        places=read.places,
+    )
+    return look, tuple(plans)
 
 
 def _plan(desk: Desk, ring: KeyRing, kind: IntakeList, place: tuple[ReadList, ReadRow]) -> RowPlan | None:
@@ -276,22 +323,24 @@ def undo(session: Session, actor: Actor, batch_id: str, now: datetime) -> Batch:
 
 
 def marked_copy(upload: Upload, look: Preview) -> bytes:
-    """Return the sender's table as .xlsx with what becomes of each row and its problems beside it."""
+    """Return the sender's table as .xlsx: each wrong cell coloured with a comment, each row with its outcome.
+
+    Raises FileRefusedError for a file that cannot be read at all.
+    """
     sheets = read_sheets(upload.content, upload.file_name)
-    read = read_list(intake_list(upload.kind).spec, sheets)
+    read = read_list(intake_list(upload.kind).spec, sheets, upload.columns)
     sheet = next((one for one in sheets if one.name == read.sheet_name and not one.hidden), sheets[0])
     outcomes = {row.row_no: row for row in look.rows}
     header = sheet.rows[read.header_row - 1] if read.header_row else sheet.rows[0]
     columns = (*(Column(cell.text) for cell in header), Column("结果", width=8), Column("问题", width=60))
-    rows = [
-        (*(cell.text for cell in cells), *_remark(outcomes.get(number)))
-        for number, cells in _data_rows(sheet, read.header_row)
-    ]
-    return write_xlsx([SheetContent(sheet.name, look.summary, columns, rows)])
-
-
-def _data_rows(sheet: Sheet, header_row: int) -> list[tuple[int, Sequence[Cell]]]:
-    return list(enumerate(sheet.rows[header_row:], start=header_row + 1))
+    numbered = list(enumerate(sheet.rows[read.header_row :], start=read.header_row + 1))
+    rows = [(*(cell.text for cell in cells), *_remark(outcomes.get(number))) for number, cells in numbered]
+    marks = {}
+    for place, (number, cells) in enumerate(numbered):
+        for problem in outcomes[number].problems if number in outcomes else ():
+            wrong = [index for index, cell in enumerate(cells) if cell.address == problem.where]
+            marks[place, wrong[0] if wrong else len(header) + 1] = f"{problem.what}。{problem.how_to_fix}"
+    return write_xlsx([SheetContent(sheet.name, look.summary, columns, rows, marks=marks)])
 
 
 def _remark(outcome: RowOutcome | None) -> tuple[str, str]:

@@ -5,21 +5,23 @@ step keeps ids and former columns (ciphertexts as they are), so that undoing nee
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, inspect, select
 from sqlalchemy.orm import Session
 
 from registry.actors import Actor
+from registry.assets.tables import ArchiveEntryRow, HoldingRow, HouseholdSystemRow, ReplacementRow
 from registry.divisions import DivisionRow
-from registry.enrolment import EnrolmentRow, PostRow
+from registry.enrolment import AttendanceRow, EnrolmentRow, PostRow
 from registry.facts import known, supersede
 from registry.households import HouseholdClassRow, HouseholdMemberRow, HouseholdRow, PayeeAccountRow
 from registry.revisions import content_of, restored, revise
-from registry.stations import DeviceRow, RevenueMeterRow, StationRow
+from registry.roll.tables import MeasureRow
+from registry.stations import DeviceRow, RevenueMeterRow, StationRow, StationShareRow
 from store.db import new_id
 from store.problem import Problem, ProblemsError
 
@@ -35,6 +37,14 @@ _TABLES: dict[str, type[Any]] = {
         HouseholdClassRow,
         PayeeAccountRow,
         EnrolmentRow,
+        PostRow,
+        AttendanceRow,
+        MeasureRow,
+        StationShareRow,
+        ArchiveEntryRow,
+        HoldingRow,
+        HouseholdSystemRow,
+        ReplacementRow,
     )
 }
 _STAMPS = {"id", "recorded_at", "recorded_by", "superseded_at", "superseded_by"}
@@ -43,12 +53,16 @@ _LATER = "之后又有人改过或用到它，不能整批撤销；请在页面�
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Who takes in which moment, in which transaction; `villages` remembers codes that were judged."""
+    """Who takes in which moment, in which transaction.
+
+    `villages` remembers codes that were judged, `said` what earlier rows of the file said of a thing.
+    """
 
     session: Session
     actor: Actor
     now: datetime
     villages: dict[str, Problem | None] = field(default_factory=dict)
+    said: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,37 @@ def recorded(table: type[Any], row_id: str) -> Step:
     return Step("recorded", table.__tablename__, row_id)
 
 
+def watched(desk: Desk, act: Callable[[], object]) -> tuple[Step, ...]:
+    """Do something to dated facts and return its steps: what it superseded and what it recorded, in order."""
+    steps: list[Step] = []
+
+    def note(session: Session, *_: object) -> None:
+        steps.extend(
+            Step("superseded", row.__tablename__, row.id)
+            for row in session.dirty
+            if _is_fact(row) and inspect(row).attrs.superseded_at.history.has_changes()
+        )
+        steps.extend(Step("recorded", row.__tablename__, row.id) for row in session.new if _is_fact(row))
+
+    desk.session.flush()
+    event.listen(desk.session, "before_flush", note)
+    try:
+        act()
+        desk.session.flush()
+    finally:
+        event.remove(desk.session, "before_flush", note)
+    return tuple(steps)
+
+
+def _is_fact(row: Any) -> bool:
+    return type(row) in _TABLES.values() and hasattr(row, "superseded_at")
+
+
+def kept(table: type[Any], row_id: str) -> Step:
+    """Return the step of something that can only be corrected by hand."""
+    return Step("kept", table.__tablename__, row_id)
+
+
 def take_back(desk: Desk, step: Step, where: str) -> None:
     """Undo one step; raises ProblemsError when what it did was changed or used since."""
     row = desk.session.get(_TABLES[step.table], step.row_id)
@@ -118,6 +163,8 @@ def take_back(desk: Desk, step: Step, where: str) -> None:
         case "changed":
             _require(content_of(row) == step.after, where, "导入的资料")
             revise(desk.session, desk.actor, row, restored(row, step.before), desk.now)
+        case "kept":
+            raise ProblemsError([Problem(where, "换表记录不能整批撤销", "核对后用新的换表记录更正")])
         case _ if not hasattr(row, "withdrawn_at"):
             raise ProblemsError([Problem(where, "新增的区划和设备不能整批撤销", "逐个写上停用日期")])
         case _:

@@ -6,6 +6,7 @@ Excel has already damaged: a long number in a numeric cell is refused, never gue
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
@@ -20,6 +21,7 @@ ID_LENGTH = 18
 _ACCOUNT = re.compile(r"^\d{8,32}$")
 _PHONE = re.compile(r"^(1\d{10}|0\d{2,3}-?\d{7,8}|\d{7,8})$")
 _DATE = re.compile(r"^(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?: 0{1,2}:00(?::00)?)?$")
+_MONTH = re.compile(r"^(20\d\d)(?:[-/.年]?)(\d{1,2})月?$")
 _COMPACT_DATE = re.compile(r"^(\d{4})(\d{2})(\d{2})$")
 _EARLIEST, _LATEST = date(1900, 1, 1), date(2100, 1, 1)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -195,16 +197,46 @@ def longitude(cell: Cell) -> float:
     return float(decimal(cell, "73", "136"))
 
 
-def choice(words: Mapping[str, str]) -> Parser:
-    """Return a parser that takes one of given Chinese words and gives its identifier."""
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A parser that takes one of given Chinese words and gives its identifier."""
 
-    def parse(cell: Cell) -> str:
+    words: Mapping[str, str]
+
+    def __call__(self, cell: Cell) -> str:
+        """Return the identifier; raises UnfitError with the words that may stand there."""
         written = text(cell)
-        if written not in words:
-            raise UnfitError(f"“{written}”不在可选项之内", f"只能填：{'、'.join(words)}")
-        return words[written]
+        if written not in self.words:
+            raise UnfitError(f"“{written}”不在可选项之内", f"只能填：{'、'.join(self.words)}")
+        return self.words[written]
 
-    return parse
+
+def choice(words: Mapping[str, str]) -> Choice:
+    """Return a parser that takes one of given Chinese words and gives its identifier."""
+    return Choice(words)
+
+
+def month(cell: Cell) -> str:
+    """Return a month written as 2026-10, 2026年10月, 202610, or as any day of it, as `2026-10`."""
+    written = half_width(text(cell))
+    match = _MONTH.match(written)
+    if match is not None and 1 <= int(match[2]) <= 12:  # noqa: PLR2004, months
+        return f"{match[1]}-{int(match[2]):02d}"
+    found = day(cell)
+    return f"{found:%Y-%m}"
+
+
+def figure(cell: Cell) -> Decimal:
+    """Return a non-negative figure of at most three decimal places."""
+    found = decimal(cell, "0", "10000000000")
+    if (found * 1000) % 1:
+        raise UnfitError(f"{found} 超过三位小数", "最多写三位小数")
+    return found
+
+
+def reading(cell: Cell) -> str:
+    """Return what a meter shows, as exact decimal text."""
+    return f"{decimal(cell, '0', '999999999999'):f}"
 
 
 def words_list(cell: Cell) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from registry.households import (
     leave,
 )
 from registry.revisions import revise
+from registry.roll.posts import end_post
 from registry.roll.spans import columns_of, end_fact, open_facts, put
 from registry.roll.tables import HouseholdEventRow
 from store.db import new_id
@@ -263,7 +264,7 @@ def _end_all(
     when: tuple[date, datetime],
 ) -> None:
     for row in open_facts(session, table, household_id, when[0]):
-        end_fact(session, actor, row, *when)
+        (end_post if isinstance(row, PostRow) else end_fact)(session, actor, row, *when)
 
 
 def _move(

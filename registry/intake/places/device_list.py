@@ -14,6 +14,7 @@ from documents.reading import Cell
 from registry.facts import as_columns, as_record
 from registry.intake import values as v
 from registry.intake.columns import ColumnSpec, ListSpec
+from registry.intake.places.common import station_named
 from registry.intake.plans import Change, Claim, RowPlan, Values, future_problem
 from registry.intake.steps import Desk, Step, added, change
 from registry.secrets import KeyRing
@@ -23,10 +24,8 @@ from registry.stations import (
     DeviceRow,
     RevenueMeter,
     RevenueMeterRow,
-    StationRow,
     add_device,
     add_revenue_meter,
-    station_in_area,
 )
 from store.db import new_id
 from store.problem import Problem
@@ -49,7 +48,9 @@ TRANSPORTS = {
 }
 
 
-def _whole(low: int, high: int) -> v.Parser:
+def whole(low: int, high: int) -> v.Parser:
+    """Return a parser of whole numbers between two bounds."""
+
     def parse(cell: Cell) -> int:
         return v.scaled(cell, 1, (str(low), str(high)), "整数")
 
@@ -62,7 +63,7 @@ SPEC = ListSpec(
     (
         ColumnSpec("station", "电站", v.text, True, ("电站名称", "发电户号", "户号"), "上寨村光伏电站"),
         ColumnSpec("kind", "设备类型", v.choice(KINDS), True, ("类型",), "逆变器", "逆变器、关口表…"),
-        ColumnSpec("position", "编号", _whole(1, 999), True, ("序号", "机位"), "1", "站内同类设备的序号"),
+        ColumnSpec("position", "编号", whole(1, 999), True, ("序号", "机位"), "1", "站内同类设备的序号"),
         ColumnSpec("name", "设备名称", v.text, True, ("名称", "型号"), "1号逆变器 SG60KU-M"),
         ColumnSpec("serial", "序列号", v.text, False, ("出厂编号",), "A2012345678"),
         ColumnSpec("rated_power_w", "额定功率(kW)", v.watts, False, ("额定功率", "容量(kW)"), "60"),
@@ -72,12 +73,12 @@ SPEC = ListSpec(
         ),
         ColumnSpec("profile", "设备档案", v.text, False, ("档案", "报文映射"), "sungrow_sg_string"),
         ColumnSpec("host", "地址", v.text, False, ("IP", "IP地址"), "10.8.1.20"),
-        ColumnSpec("port", "端口", _whole(1, 65535), False, (), "502"),
-        ColumnSpec("unit_id", "站号", _whole(0, 255), False, ("从站地址",), "1"),
+        ColumnSpec("port", "端口", whole(1, 65535), False, (), "502"),
+        ColumnSpec("unit_id", "站号", whole(0, 255), False, ("从站地址",), "1"),
         ColumnSpec("topic", "MQTT 主题", v.text, False, ("主题",), ""),
-        ColumnSpec("cycle_seconds", "采集周期(秒)", _whole(5, 3600), False, ("周期",), "60"),
+        ColumnSpec("cycle_seconds", "采集周期(秒)", whole(5, 3600), False, ("周期",), "60"),
         ColumnSpec("meter_number", "表号", v.text, False, ("关口表号",), "", "只有关口表填"),
-        ColumnSpec("meter_multiplier", "倍率", _whole(1, 1000000), False, ("综合倍率",), "", "只有关口表填"),
+        ColumnSpec("meter_multiplier", "倍率", whole(1, 1000000), False, ("综合倍率",), "", "只有关口表填"),
     ),
     ("每台设备一行；先导入电站台账。更换设备：同一编号写新的序列号和新的投运日期。",),
 )
@@ -96,7 +97,7 @@ class DeviceList:
     def plan(self, desk: Desk, ring: KeyRing, values: Values) -> RowPlan:  # noqa: ARG002, no personal data here
         """Add a device, replace the one in its slot, or change those of its columns that the file fills."""
         label = str(values["name"])
-        station = _station(desk, str(values["station"]))
+        station = station_named(desk, str(values["station"]))
         problems = [] if not isinstance(station, Problem) else [station]
         late = future_problem(desk, "installed_on", values["installed_on"])
         problems += [] if late is None else [late]
@@ -116,18 +117,6 @@ class DeviceList:
         after = replace(before, **given)
         act = lambda: (change(desk, row, as_columns(after)),)  # noqa: E731, one act
         return RowPlan(label, _changes(before, after), act=act)
-
-
-def _station(desk: Desk, name: str) -> StationRow | Problem:
-    found = desk.session.scalars(
-        select(StationRow).where(
-            station_in_area(desk.actor), (StationRow.name == name) | (StationRow.account_number == name)
-        )
-    ).all()
-    if len(found) == 1:
-        return found[0]
-    what = "没有登记" if not found else f"有 {len(found)} 座同名"
-    return Problem("station", f"电站“{name}”{what}", "先导入电站台账，或改用发电户号")
 
 
 def _missing(values: Values) -> list[Problem]:

@@ -13,7 +13,7 @@ from registry.facts import known
 from registry.households import HouseholdMemberRow, HouseholdRow, LabourClass, NewMember, add_member
 from registry.intake import values as v
 from registry.intake.columns import ColumnSpec, ListSpec
-from registry.intake.household_list import LABOUR, born_problem
+from registry.intake.people.household_list import LABOUR, born_problem
 from registry.intake.plans import Change, Claim, RowPlan, Values, future_problem, present_household
 from registry.intake.steps import Desk, Step, recorded, replace_fact
 from registry.masking import mask_phone

@@ -1,0 +1,1 @@
+"""Lists about people: households, members, classes, enrolments, posts, attendance, points."""

@@ -1,0 +1,1 @@
+"""Lists about places: divisions, stations and their files, devices, meters, owners."""
