@@ -7,14 +7,12 @@ Owns the words and the order in which a reader sees the month's work. What may f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from fractions import Fraction
 
 from sqlalchemy.orm import Session
 
 from dashboards.filters import day
 from distribution.approval.runs import Run, runs
 from distribution.approval.states import BOOKED, RunState
-from distribution.money import round_fen
 from distribution.settlement.reads import receipts
 from distribution.types import Settlement
 from registry.actors import Actor, Permission
@@ -155,13 +153,6 @@ def waiting_words(run: Run, notice_closes_on: date | None) -> str:
         until = f"至 {day(notice_closes_on)} 止" if notice_closes_on else ""
         return f"公示中{until}，村民监督"
     return _WAITING.get(run.state, "")
-
-
-def estimated_fen(lost_wh: int | None, bill: Settlement | None) -> int | None:
-    """Return what lost energy would have been paid [fen], at what the station's latest bill paid for a Wh."""
-    if lost_wh is None or bill is None or not bill.exported_energy_wh:
-        return None
-    return round_fen(Fraction(lost_wh * billed_fen(bill), bill.exported_energy_wh))
 
 
 def month_work(session: Session, actor: Actor, month: str, bills: Sequence[Settlement]) -> MonthWork:

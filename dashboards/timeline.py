@@ -44,6 +44,11 @@ class Tick:
     x: float
     label: str
 
+    @property
+    def percent(self) -> float:
+        """The place in percent of the width."""
+        return round(100 * self.x / WIDTH, 3)
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:

@@ -4,20 +4,20 @@ Owns what a county, township or village finds after logging in. Energy and state
 and the month's work are `distribution`'s; they meet here.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from dashboards.alarm_words import money_for
 from dashboards.freshness import Freshness, freshness
 from dashboards.month_work import (
     MonthMoney,
     MonthWork,
     VillageWork,
-    estimated_fen,
     month_money,
     month_work,
     village_work,
@@ -25,10 +25,12 @@ from dashboards.month_work import (
 )
 from dashboards.web import reading, render, requires, services_of
 from distribution.settlement.reads import settlements
-from distribution.types import Settlement
-from monitoring.overview import county_overview
+from distribution.settlement.valuation import lost_fen
+from monitoring.alarms.reads import alarms
+from monitoring.overview import county_overview, state_counts
 from monitoring.states import NEEDS_ATTENTION
-from monitoring.views import Overview, StationView
+from monitoring.views import Attention, Overview, StateCount, StationView
+from monitoring.work_orders.reads import OrderFilter, work_orders
 from registry.actors import Actor, Permission, Role
 from registry.divisions import division_name
 
@@ -39,13 +41,28 @@ Reading = Annotated[Session, Depends(reading)]
 
 @dataclass(frozen=True, slots=True)
 class AreaRow:
-    """One township, or one village within a township: stations, how many need somebody, today [Wh]."""
+    """One township, or one village within one: stations by state, how many need somebody, today [Wh]."""
 
     code: str
     name: str
     stations: int
     abnormal: int
+    counts: tuple[StateCount, ...]
     today_wh: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorstLine:
+    """One thing that needs a person, with what it cost so far [fen], its alarm and its work order.
+
+    The addresses are empty where there is neither.
+    """
+
+    item: Attention
+    lost_fen: int | None
+    href: str
+    order_href: str
+    order_word: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +77,8 @@ class OverviewView:
     area_word: str
     areas: tuple[AreaRow, ...]
     abnormal: int
-    lost_fen: dict[int, int | None]
+    worst: tuple[WorstLine, ...]
+    occurring: tuple[StateCount, ...]
     money: MonthMoney | None
     work: MonthWork | None
 
@@ -97,7 +115,8 @@ def show_overview(request: Request, actor: Reader, session: Reading) -> HTMLResp
         month_note="按逆变器计量，含今日" if overview.month_wh is not None else "本月还没有电量",
         area_word="各村" if len(overview.townships) <= 1 else "各乡镇",
         areas=areas,
-        lost_fen=_lost_fen(overview, bills),
+        worst=_worst(session, actor, overview, now),
+        occurring=tuple(count for count in overview.counts if count.stations),
         abnormal=sum(area.abnormal for area in areas),
         money=month_money(session, actor, month, bills) if sees_money else None,
         work=month_work(session, actor, month, bills) if sees_money else None,
@@ -105,13 +124,27 @@ def show_overview(request: Request, actor: Reader, session: Reading) -> HTMLResp
     return render(request, "overview.html", "总览", view=shown)
 
 
-def _lost_fen(overview: Overview, bills: Sequence[Settlement]) -> dict[int, int | None]:
-    """Return what each line of what needs somebody has cost so far [fen], by its place in the list."""
-    latest = {one.station_id: one for one in bills}
-    return {
-        number: estimated_fen(item.lost_wh, latest.get(item.station_id))
-        for number, item in enumerate(overview.attention)
-    }
+def _worst(session: Session, actor: Actor, overview: Overview, now: datetime) -> tuple[WorstLine, ...]:
+    """Return what needs a person, with the money at the tariff in force and what is being done about it."""
+    if not overview.attention:
+        return ()
+    tariffs = money_for(session, actor, now)
+    told = {(one.station_id, one.device_id): one.id for one in alarms(session, actor) if one.station_id}
+    orders = work_orders(session, actor, OrderFilter(open_only=True))
+    lines = []
+    for item in overview.attention:
+        alarm_id = told.get((item.station_id, item.device_id)) or told.get((item.station_id, ""))
+        order = next((one for one in orders if alarm_id and one.alarm_id == alarm_id), None)
+        lines.append(
+            WorstLine(
+                item,
+                lost_fen(tariffs, item.station_id, item.lost_wh),
+                f"/alarms/{alarm_id}" if alarm_id else f"/stations/{item.station_id}",
+                f"/work-orders/{order.id}" if order else "",
+                order.state_word if order else "",
+            )
+        )
+    return tuple(lines)
 
 
 def _areas(stations: tuple[StationView, ...], *, by_village: bool) -> tuple[AreaRow, ...]:
@@ -125,6 +158,7 @@ def _areas(stations: tuple[StationView, ...], *, by_village: bool) -> tuple[Area
             name,
             len(members),
             sum(one.state in NEEDS_ATTENTION for one in members),
+            state_counts(members),
             sum(one.today_wh for one in members if one.today_wh is not None)
             if any(one.today_wh is not None for one in members)
             else None,
