@@ -30,6 +30,7 @@ class Flag(IntFlag):
     ROLLOVER = 128
     WITNESS = 256
     UNSUPPORTED = 512
+    MEAN = 1024
 
 
 FLAG_LABELS = {
@@ -43,6 +44,7 @@ FLAG_LABELS = {
     Flag.ROLLOVER: "计数翻转",
     Flag.WITNESS: "与功率积分不符",
     Flag.UNSUPPORTED: "电量增长超过装机能力",
+    Flag.MEAN: "原始数据已过保存期，为 15 分钟均值",
 }
 
 

@@ -16,7 +16,7 @@ def open_engine(url: str) -> SeriesStore:
     """
     scheme = urlsplit(url).scheme
     if scheme == "duckdb":
-        from store.engines.duckdb import open_duckdb
+        from store.engines.embedded.store import open_duckdb
 
         return open_duckdb(url)
     if scheme in {"victoriametrics", "victoriametrics+https"}:

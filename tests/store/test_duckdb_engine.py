@@ -1,6 +1,9 @@
+# ruff: noqa: S608, the tables of an old file are written by hand
 """What only the embedded engine promises: one owner, kill -9, bounded memory, readers beside a writer."""
 
+import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,10 +17,14 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import rule, run_state_machine_as_test
 
+from store.engines.embedded.log import BatchLog
 from store.problem import ProblemsError
 from store.samples import SAMPLE_SCHEMA, Sample, samples_to_table
 from store.series import SeriesUnavailableError, open_series
+from tests.store.test_engine_contract import ENGINES, StoreModel
 
 START = datetime(2026, 10, 1, tzinfo=UTC)
 
@@ -43,29 +50,37 @@ def address(folder: Path, options: str = "") -> str:
     return f"duckdb:///{folder / 'series.duckdb'}{options}"
 
 
-def test_kill_9_loses_no_acknowledged_batch_and_leaves_no_part_of_one(tmp_path):
-    acknowledged = -1
-    for _ in range(5):
+ROUNDS = 200 if os.environ.get("SUNLEDGER_SOAK") else 6
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("recent_rows", [60_000, 300], ids=["in the log", "being filed"])
+def test_kill_9_loses_no_acknowledged_batch_and_leaves_no_part_of_one(tmp_path, recent_rows):
+    acknowledged, chance = -1, random.Random(recent_rows)
+    url = address(tmp_path, f"?recent_rows={recent_rows}")
+    for _ in range(ROUNDS // 2):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, address(tmp_path), str(acknowledged + 1)],
+            [sys.executable, "-c", WRITER, url, str(acknowledged + 1)],
             stdout=subprocess.PIPE,
             text=True,
         )
         with process, process.stdout as lines:
-            for _ in range(20):
+            for _ in range(chance.randrange(1, 60)):
                 line = lines.readline()
                 acknowledged = int(line)
+            time.sleep(chance.uniform(0, 0.02))
             process.send_signal(signal.SIGKILL)
             rest = lines.read().split("\n")
             acknowledged = max([acknowledged, *(int(text) for text in rest[:-1] if text)])
         began = time.monotonic()
-        store = open_series(address(tmp_path))
+        store = open_series(url)
         assert time.monotonic() - began < 5
         rows = store.statistics().rows
         store.close()
         # A batch may be stored whose acknowledgement never reached us, but never a part of one.
         assert rows % 50 == 0
         assert rows in {50 * (acknowledged + 1), 50 * (acknowledged + 2)}
+    print(f"{ROUNDS // 2} kills, recent_rows={recent_rows}, {acknowledged + 1} batches, 0 lost, 0 torn")
 
 
 def test_a_second_process_is_told_that_the_file_is_taken(tmp_path):
@@ -115,6 +130,7 @@ def test_a_file_of_an_older_program_gets_the_quantities_that_it_lacks(tmp_path):
     store.close()
     with duckdb.connect(str(tmp_path / "series.duckdb")) as connection:
         connection.execute("ALTER TABLE samples_202610 DROP COLUMN frequency_hz")
+        connection.execute("ALTER TABLE samples_202610 DROP COLUMN reactive_power_var")
     store = open_series(address(tmp_path))
     later = START + timedelta(minutes=1)
     store.write(samples_to_table([Sample("a", later, later, {"frequency_hz": 50.0})]))
@@ -127,14 +143,14 @@ def test_a_file_of_an_older_program_gets_the_quantities_that_it_lacks(tmp_path):
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     store = open_series(address(tmp_path))
     store.write(samples_to_table([Sample("a", START, START, {"state": 1})]))
-    store._writer.execute("CREATE TABLE samples_202611 (device INTEGER)")
+    store._writer.execute(f"ALTER TABLE {store._present.table} DROP COLUMN state")
     november = START + timedelta(days=40)
     rows = [Sample("b", START, START, {"state": 1}), Sample("b", november, november, {"state": 2})]
     with pytest.raises(SeriesUnavailableError):
         store.write(samples_to_table(rows))
     assert store.statistics().rows == 1
     assert dict(store.latest(["b"])) == {}
-    store._writer.execute("DROP TABLE samples_202611")
+    store._writer.execute(f"ALTER TABLE {store._present.table} ADD COLUMN state INTEGER")
     assert store.write(samples_to_table(rows)).stored == 2
     assert store.latest()["b"].values == {"state": 2}
     store.close()
@@ -196,7 +212,7 @@ from store.series import SeriesUnavailableError, open_series
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = open_series(sys.argv[1])
-store._writer.execute(f"SET checkpoint_threshold='{sys.argv[2]}'")
+store._filer.execute(f"SET checkpoint_threshold='{sys.argv[2]}'")
 start = datetime(2026, 10, 1, tzinfo=UTC)
 
 def batch(number):
@@ -207,7 +223,7 @@ def batch(number):
 _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
 stored = refused = 0
-for number in range(100):
+for number in range(400):
     try:
         stored += store.write(batch(number)).stored
     except SeriesUnavailableError:
@@ -221,11 +237,13 @@ store.close()
 """
 
 
-@pytest.mark.parametrize("checkpoint", ["100MB", "1MB"])
-def test_a_full_disk_refuses_batches_and_resumes_by_itself_with_nothing_lost(tmp_path, checkpoint):
-    """A file size limit stands for the full disk; with a small threshold the checkpoint is what fails."""
+@pytest.mark.parametrize(("checkpoint", "recent_rows"), [("100MB", 60_000), ("100MB", 2_000), ("1MB", 2_000)])
+def test_a_full_disk_refuses_batches_and_resumes_by_itself_with_nothing_lost(
+    tmp_path, checkpoint, recent_rows
+):
+    """A file size limit stands for the full disk: the log meets it, or filing, or the checkpoint."""
     process = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, address(tmp_path), checkpoint],
+        [sys.executable, "-c", FULL_DISK, address(tmp_path, f"?recent_rows={recent_rows}"), checkpoint],
         capture_output=True,
         text=True,
         check=True,
@@ -236,3 +254,106 @@ def test_a_full_disk_refuses_batches_and_resumes_by_itself_with_nothing_lost(tmp
     store = open_series(address(tmp_path))
     assert store.statistics().rows == rows
     store.close()
+
+
+class FilingModel(StoreModel):
+    """The model of the contract on a store that files a table of a few rows at a time, and sums up."""
+
+    @rule()
+    def sum_up(self) -> None:
+        self.store.sum_up()
+
+
+def test_rows_are_found_once_wherever_they_are(tmp_path):
+    numbers = itertools.count()
+    engine = next(engine for engine in ENGINES if engine.name == "duckdb")
+
+    def new_address() -> str:
+        return f"duckdb:///{tmp_path / f'{next(numbers)}.duckdb'}?recent_rows=25"
+
+    model = type("Model", (FilingModel,), {"engine": engine, "new_address": staticmethod(new_address)})
+    run_state_machine_as_test(
+        model,
+        settings=settings(
+            max_examples=15,
+            stateful_step_count=15,
+            deadline=None,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_rows_count_once_while_they_are_filed_beside_readers(tmp_path):
+    store = open_series(address(tmp_path, "?recent_rows=500"))
+    stop, seen = threading.Event(), [0]
+
+    def count() -> None:
+        while not stop.is_set():
+            seen.append(store.read(["a"], START, START + timedelta(days=60), []).num_rows)
+
+    reader = threading.Thread(target=count)
+    reader.start()
+    for batch in range(200):
+        times = [START + timedelta(minutes=30 * batch + n) for n in range(30)]
+        store.write(samples_to_table([Sample("a", time, time, {"state": 1}) for time in times]))
+    stop.set()
+    reader.join()
+    assert seen == sorted(seen)
+    assert store.statistics().rows == 6000
+    assert all(rows % 30 == 0 for rows in seen)
+    store.close()
+
+
+def old_file(path: Path) -> None:
+    """A file as the first released version wrote it."""
+    with duckdb.connect(str(path)) as connection:
+        types = {pa.float64(): "DOUBLE", pa.int64(): "BIGINT", pa.int32(): "INTEGER"}
+        names = [f"{item.name} {types[item.type]}" for item in list(SAMPLE_SCHEMA)[3:]]
+        connection.execute("CREATE TABLE layout (version INTEGER)")
+        connection.execute("INSERT INTO layout VALUES (1)")
+        connection.execute("CREATE TABLE device (number INTEGER, device_id VARCHAR)")
+        connection.execute("INSERT INTO device VALUES (0, 'a'), (1, 'b')")
+        for month in ("202610", "202611"):
+            columns = f"device INTEGER NOT NULL, time TIMESTAMP, received_at TIMESTAMP, {', '.join(names)}"
+            connection.execute(f"CREATE TABLE samples_{month} ({columns})")
+            connection.execute(
+                f"INSERT INTO samples_{month} (device, time, received_at, flags, generated_energy_wh) "
+                f"SELECT n % 2, make_timestamp(2026, {month[-2:]}, 5, n // 60, n % 60, 0), "
+                "make_timestamp(2026, 11, 5, 0, 0, 0), 0, n FROM range(600) t(n)"
+            )
+
+
+def test_a_file_of_the_first_released_version_is_opened_and_upgraded_without_loss(tmp_path):
+    old_file(tmp_path / "series.duckdb")
+    for _ in range(2):
+        store = open_series(address(tmp_path))
+        found = store.statistics()
+        assert (found.rows, found.newest) == (1200, datetime(2026, 11, 5, 9, 59, tzinfo=UTC))
+        assert found.oldest == datetime(2026, 10, 5, tzinfo=UTC)
+        assert store.latest()["b"].values == {"generated_energy_wh": 599}
+        again = datetime(2026, 10, 5, 0, 1, tzinfo=UTC)
+        result = store.write(samples_to_table([Sample("b", again, again, {"generated_energy_wh": 1})]))
+        assert (result.stored, result.duplicates, result.conflicts) == (0, 1, ())
+        store.close()
+    with duckdb.connect(str(tmp_path / "series.duckdb")) as connection:
+        assert connection.execute("SELECT version FROM layout").fetchall() == [(2,)]
+
+
+def test_a_damaged_log_gives_back_what_is_whole_and_keeps_a_copy(tmp_path):
+    log = BatchLog(tmp_path / "log")
+    log.begin(1)
+    batches = [
+        samples_to_table([Sample("a", START + timedelta(minutes=n), START, {"state": n})]) for n in range(3)
+    ]
+    for batch in batches:
+        log.append(batch)
+    log.close()
+    path = tmp_path / "log" / "000000000001.log"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    assert [batch.num_rows for batch in BatchLog(tmp_path / "log").read(1)] == [1, 1]
+    assert not path.with_suffix(".damaged").exists()
+    path.write_bytes(content[:40] + b"x" + content[41:])
+    assert list(BatchLog(tmp_path / "log").read(1)) == []
+    assert path.with_suffix(".damaged").exists()

@@ -1,10 +1,10 @@
 # ruff: noqa: S608, table and column names are ours, every value is a parameter
-"""Layout of the embedded engine's file: month tables, columns, and how the file is opened.
+"""Layout of the embedded engine: month tables, tables in memory, columns, and how the file is opened.
 
 Owns what is written where in a DuckDB file and the settings of the connection. It stores and reads nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from store.engines.batches import Integers, instant, microseconds
 from store.problem import Problem, ProblemsError
-from store.samples import SAMPLE_SCHEMA
+from store.samples import QUANTITIES, SAMPLE_SCHEMA
 from store.series import Conflict
 
-LAYOUT = 1
+LAYOUT = 2
+RECENT_ROWS = 60_000
 NEVER = np.iinfo(np.int64).min
 FOREVER = np.iinfo(np.int64).max
 NOTHING: Integers = np.empty(0, np.int64)
@@ -67,8 +68,42 @@ class Outcome:
     changed: Integers = field(default_factory=lambda: NOTHING)
 
 
-def parse_address(url: str) -> tuple[Path, str, int]:
-    """Return file, memory limit and threads of `duckdb:///FILE?memory_limit=…&threads=…`."""
+@dataclass(slots=True, eq=False)
+class Recent:
+    """A table in memory with the rows of one file of the log: its number, rows, and their span [us]."""
+
+    segment: int
+    rows: int = 0
+    low: int = FOREVER
+    high: int = NEVER
+
+    @property
+    def table(self) -> str:
+        """Name of the table."""
+        return f"recent.rows_{self.segment}"
+
+    def grow(self, times: Integers) -> None:
+        """Take note of new rows."""
+        if len(times):
+            self.rows += len(times)
+            self.low, self.high = min(self.low, int(times.min())), max(self.high, int(times.max()))
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What `duckdb:///FILE?memory_limit=…&threads=…&recent_rows=…` says.
+
+    `recent_rows` is how many rows gather in memory before they are filed.
+    """
+
+    path: Path
+    memory_limit: str
+    threads: int
+    recent_rows: int
+
+
+def parse_address(url: str) -> Address:
+    """Read the address; raises ProblemsError when it is wrong."""
     prefix = "duckdb:///"
     if not url.startswith(prefix) or len(url) == len(prefix):
         raise ProblemsError(
@@ -76,30 +111,49 @@ def parse_address(url: str) -> tuple[Path, str, int]:
         )
     path, _, query = url.removeprefix(prefix).partition("?")
     options = {name: values[-1] for name, values in parse_qs(query).items()}
-    threads = options.pop("threads", "2")
+    counts = {
+        "threads": options.pop("threads", "2"),
+        "recent_rows": options.pop("recent_rows", str(RECENT_ROWS)),
+    }
     memory_limit = options.pop("memory_limit", "256MB")
-    if options or not threads.isdigit() or threads == "0":
-        wrong = "、".join(options) or f"threads={threads}"
+    wrong = [*options, *(f"{name}={text}" for name, text in counts.items() if not _is_count(text))]
+    if wrong:
         raise ProblemsError(
-            [Problem("SUNLEDGER_SERIES_URL", f"参数不对：{wrong}", "可用 memory_limit=256MB 与 threads=2")]
+            [
+                Problem(
+                    "SUNLEDGER_SERIES_URL",
+                    f"参数不对：{'、'.join(wrong)}",
+                    "可用 memory_limit=256MB、threads=2 与 recent_rows=60000",
+                )
+            ]
         )
-    return Path(path), memory_limit, int(threads)
+    return Address(Path(path), memory_limit, int(counts["threads"]), int(counts["recent_rows"]))
 
 
-def connect(path: Path, memory_limit: str, threads: int) -> Any:
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) > 0
+
+
+def connect(address: Address) -> Any:
     """Open or create the file; raises ProblemsError when it is held elsewhere or cannot be opened."""
+    path = address.path
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory_limit,
-        "threads": str(threads),
+        "memory_limit": address.memory_limit,
+        "threads": str(address.threads),
         "preserve_insertion_order": "false",
         "checkpoint_threshold": "32MB",
         "temp_directory": f"{path}.tmp",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return duckdb.connect(str(path), config=config)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(str(path), config=config)
+        connection.execute("ATTACH ':memory:' AS recent")
+    except OSError as error:
+        raise ProblemsError(
+            [Problem(str(path.parent), f"目录不能建立：{error.strerror}", "换一个目录，或改正它的权限")]
+        ) from error
     except duckdb.Error as error:
         text = str(error)
         if "lock" in text:
@@ -113,6 +167,7 @@ def connect(path: Path, memory_limit: str, threads: int) -> Any:
                 "检查路径、权限、磁盘空间和 memory_limit 等参数",
             )
         raise ProblemsError([problem]) from error
+    return connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +186,41 @@ def column_definition(name: str) -> str:
     if name in {"time", "received_at"}:
         return f"{name} TIMESTAMP"
     return f"{name} {_SQL_TYPES[SAMPLE_SCHEMA.field(name).type]}"
+
+
+MEANS_KEYS = (
+    "device INTEGER NOT NULL",
+    "time TIMESTAMP",
+    "last_at TIMESTAMP",
+    "samples INTEGER",
+    "flags INTEGER",
+)
+
+
+def means_columns() -> list[str]:
+    """Return the columns of a month of 15-minute means as they are declared.
+
+    `time` is the beginning of the quarter of an hour, `last_at` the time of its last sample.
+    """
+    return [*MEANS_KEYS, *(column_definition(name) for name in QUANTITIES)]
+
+
+def means_table(partition: Partition) -> str:
+    """Return the name of a month's table of 15-minute means."""
+    return partition.table.replace("samples", "means")
+
+
+def spans_table(oldest: Integers, newest: Integers, count: int) -> pa.Table:
+    """Return the oldest and newest time [us] of the first `count` devices that have any."""
+    numbers = np.flatnonzero(newest[:count] != NEVER)
+    return pa.table(
+        {"device": pa.array(numbers, pa.int32()), "oldest": oldest[numbers], "newest": newest[numbers]}
+    )
+
+
+def instant_text(time: int) -> str:
+    """Return an instant [us] as it is written into a statement."""
+    return f"make_timestamp({time})"
 
 
 def plain(moment: datetime) -> datetime:
@@ -152,6 +242,23 @@ def for_storage(table: pa.Table, numbers: Integers) -> pa.Table:
         "received_at": table.column("received_at").cast(naive),
     }
     return pa.table({name: keys[name] if name in keys else table.column(name) for name in STORED})
+
+
+def keys_table(numbers: Integers, times: Integers) -> pa.Table:
+    """Return keys with their positions, to be joined with stored rows."""
+    return pa.table(
+        {
+            "position": np.arange(len(times)),
+            "device": pa.array(numbers, pa.int32()),
+            "time": pa.array(times).cast(pa.timestamp("us")),
+        }
+    )
+
+
+def from_storage(found: pa.Table, names: pa.Array) -> pa.Table:
+    """Return stored rows as a table of SAMPLE_SCHEMA; `names` are the identifiers of their devices."""
+    columns = [names, *(found.column(name).cast(SAMPLE_SCHEMA.field(name).type) for name in STORED[1:])]
+    return pa.table(columns, schema=SAMPLE_SCHEMA)
 
 
 def downsample_sql(scan: Scan, step: timedelta, quantities: Mapping[str, str]) -> str:
@@ -181,13 +288,3 @@ def search_intervals(
         if clipped[0] < clipped[1]:
             intervals.append(clipped)
     return intervals
-
-
-def by_partition(times: Integers) -> Iterator[tuple[Partition, Integers]]:
-    """Yield each month that `times` [us] touch with the positions of its rows."""
-    rest = np.arange(len(times))
-    while len(rest):
-        partition = partition_of(int(times[rest].min()))
-        inside = times[rest] < partition.end
-        yield partition, rest[inside]
-        rest = rest[~inside]
