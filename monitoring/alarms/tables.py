@@ -95,16 +95,17 @@ class AlarmEventRow(Base):
 class AlarmWatchRow(Base):
     """Table `alarm_watch`: a condition on its way to an alarm, or an alarm on its way to its end.
 
-    `active_since` is when the condition began to hold without a break, None while it does not; `clear_since`
-    when it ceased to. It is a memory of the present only and may be lost without harm.
+    `active_since` is when the condition began to hold without a break; `covered_at` when a wider cause last
+    explained it; `clear_since` when the condition of an open alarm ceased. It is a memory of the present only
+    and may be lost without harm.
     """
 
     __tablename__ = "alarm_watch"
 
     cause_key: Mapped[str] = mapped_column(String(255), primary_key=True)
     active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    covered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     clear_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 _KEPT = ("id", "cause_key", "kind", "subject_kind", "subject_id", "division_code", "opened_at", "detected_at")
