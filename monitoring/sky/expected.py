@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitoring.sky.tracks import Floats, Outputs
+from monitoring.sky.tracks import Floats, Integers, Outputs
 
 WITNESSES_AT_LEAST = 3
 RATIO_FROM = 0.05
@@ -38,10 +38,17 @@ def medians_of_others(outputs: Outputs) -> Floats:
 
 def median_of(outputs: Outputs) -> Floats:
     """Return the median over rows, NaN where nobody reported, shape (slots,)."""
-    result = np.full(outputs.shape[1], np.nan)
-    known = ~np.isnan(outputs).all(axis=0)
-    result[known] = np.nanmedian(outputs[:, known], axis=0)
-    return result
+    return medians(outputs)[0]
+
+
+def medians(rows: Outputs) -> tuple[Floats, Integers]:
+    """Return the median over rows and how many reported, shape (slots,); NaN where nobody did."""
+    ranked = np.sort(rows, axis=0)  # what is missing comes last
+    counts = (~np.isnan(ranked)).sum(axis=0)
+    slots = np.arange(rows.shape[1])
+    low, high = np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, rows.shape[0] - 1)
+    middle = (ranked[low, slots].astype(np.float64) + ranked[high, slots]) / 2
+    return np.where(counts > 0, middle, np.nan), counts
 
 
 def usual_ratio(output: Outputs, expected: Floats) -> float:

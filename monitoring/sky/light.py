@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from monitoring.sky.expected import medians
 from monitoring.sky.rules import Basis, LightRule
 from monitoring.sky.sun import elevation_of_epochs
 from monitoring.sky.tracks import NOTHING, Flags, Floats, Track, with_gaps
@@ -98,8 +99,8 @@ def habit(track: Track) -> Track:
     usual = np.full_like(means, np.nan)
     for day in range(days):
         around = means[max(0, day - HABIT_DAYS_AROUND) : day + HABIT_DAYS_AROUND + 1]
-        enough = (~np.isnan(around)).sum(axis=0) >= HABIT_DAYS_AT_LEAST
-        usual[day, enough] = np.nanmedian(around[:, enough], axis=0)
+        middle, known = medians(around)
+        usual[day] = np.where(known >= HABIT_DAYS_AT_LEAST, middle, np.nan)
     times = (first_day * SLOTS_A_DAY + np.arange(days * SLOTS_A_DAY)).astype(np.float64) * SLOT_S
     return Track(times, usual.ravel())
 
@@ -142,13 +143,16 @@ def _view(evidence: Evidence, times: Floats, threshold: float) -> _View:
         middles = times + STEP_S / 2
         elevation = elevation_of_epochs(evidence.place.latitude, evidence.place.longitude, middles)
     measured = _plausible(evidence, threshold)
+    # What the machines usually do matters only where neither the sun nor a sensor tells.
+    needed = evidence.place is None or bool(len(measured.times))
+    usual_output = habit(evidence.output) if needed else NOTHING
     return _View(
         with_gaps(evidence.irradiance).at(times),
         with_gaps(measured).at(times),
         habit(measured).at(times),
         evidence.expected.at(times),
         evidence.output.at(times),
-        habit(evidence.output).at(times),
+        usual_output.at(times),
         elevation,
     )
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
 Outputs = NDArray[np.floating[Any]]
 
 UNEVEN_STEPS = 1.5

@@ -15,6 +15,7 @@ from monitoring.sky.expected import (
     WITNESSES_AT_LEAST,
     grouped_means,
     median_of,
+    medians,
     medians_of_others,
     usual_ratio,
 )
@@ -132,9 +133,9 @@ def _others(gathered: Gathered, plants: int, rows: Sequence[Sequence[int]]) -> F
     found = np.full((plants, outputs.shape[1]), np.nan)
     for number, members in enumerate(rows):
         apart = np.delete(outputs, list(members), axis=0)
-        enough = (~np.isnan(apart)).sum(axis=0) >= WITNESSES_AT_LEAST
-        if enough.any():
-            found[number, enough] = np.nanmedian(apart[:, enough], axis=0)
+        if len(apart):
+            middle, counts = medians(apart)
+            found[number] = np.where(counts >= WITNESSES_AT_LEAST, middle, np.nan)
     return found
 
 
@@ -201,13 +202,9 @@ def _energy(runs: Runs, setting: Setting, segments: Segments) -> Energy:
         gains, spans = np.diff(readings), np.diff(times)
         most = CREDIBLE_FACTOR * setting.rated_power_w * (spans + HOUR) / HOUR
         generated = float(gains[(gains > 0) & (gains <= most)].sum())
-    lost = {
-        cause: float(np.nansum(segments.lost_wh[segments.causes == cause]))
-        for cause in (Cause.FORCED, Cause.GRID, Cause.ORDERED, Cause.PLANNED, Cause.MAJEURE)
-    }
-    return Energy(
-        generated, {cause: wh for cause, wh in lost.items() if wh > 0}, bool(len(setting.expected.times))
-    )
+    lost = np.bincount(segments.causes, np.nan_to_num(segments.lost_wh), minlength=len(Cause))
+    by_cause = {Cause(int(number)): float(lost[number]) for number in np.flatnonzero(lost > 0)}
+    return Energy(generated, by_cause, bool(len(setting.expected.times)))
 
 
 def _instant(epoch_s: float) -> datetime:

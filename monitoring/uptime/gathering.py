@@ -35,6 +35,8 @@ LONG_SLOT = timedelta(hours=1)
 LONG_AFTER = timedelta(days=62)
 BEST_OUTPUT_PERCENTILE = 99.5
 ROWS_AT_ONCE = 1_200_000
+LARGE_FLEET = 300
+PROBE = timedelta(hours=1)
 QUANTITIES = (POWER, COUNTER, "state", *VOLTAGES, *ALARMS)
 _MICROSECOND = 1e-6
 
@@ -76,6 +78,8 @@ class Gathered:
 
 def _column(table: pa.Table, name: str) -> Floats | None:
     """Return a column as floats with NaN for what is missing, None where all of it is."""
+    if name not in table.column_names:
+        return None
     column = table.column(name)
     if column.null_count == table.num_rows:
         return None
@@ -245,8 +249,9 @@ def gather(series: SeriesStore, machines: Sequence[Machine], interval: tuple[dat
         np.full((len(ids), count), np.nan, np.float32),
         np.full(len(ids), np.inf),
     )
+    quantities = _quantities(series, ids, interval)
     for begin, finish in [(start - BEFORE, start), *_slices(interval, len(ids), slot)]:
-        reader.take(series.read(ids, begin, finish, QUANTITIES))
+        reader.take(series.read(ids, begin, finish, quantities))
     stretches = joined(reader.parts)
     before, after = _readings(series, ids, interval)
     return Gathered(
@@ -260,6 +265,23 @@ def gather(series: SeriesStore, machines: Sequence[Machine], interval: tuple[dat
         before,
         after,
     )
+
+
+def _quantities(
+    series: SeriesStore, ids: Sequence[str], interval: tuple[datetime, datetime]
+) -> tuple[str, ...]:
+    """Return the quantities worth reading: all of them, of a large fleet those that anybody measures.
+
+    What a fleet measures is told by its newest samples and by those of three hours of the interval.
+    """
+    if len(ids) < LARGE_FLEET:
+        return QUANTITIES
+    seen = {name for sample in series.latest(ids).values() for name in sample.values}
+    start, end = interval
+    for begin in (start, start + (end - start) / 2, max(start, end - PROBE)):
+        table = series.read(ids, begin, begin + PROBE, QUANTITIES)
+        seen |= {name for name in QUANTITIES if table.column(name).null_count < table.num_rows}
+    return tuple(name for name in QUANTITIES if name in seen or name in {POWER, COUNTER, "state"})
 
 
 def _readings(

@@ -117,6 +117,17 @@ _BY_TOLD = {
 }
 _CAUSE_OF = np.array([_BY_TOLD[code][0] for code in Told], np.int8)
 _REASON_OF = np.array([_BY_TOLD[code][1] for code in Told], np.int8)
+_BRIDGED_REASON_OF = np.where(_REASON_OF == Reason.RUNNING, np.int8(Reason.BRIDGED), _REASON_OF)
+
+
+def _table(causes: Sequence[Cause]) -> Flags:
+    """Return for each cause whether it is one of some."""
+    return np.array([cause in causes for cause in Cause])
+
+
+_DECIDED = _table([cause for cause in Cause if cause not in {Cause.DARK, Cause.UNKNOWN}])
+_STANDS = _table([cause for cause in Cause if cause not in {Cause.DARK, Cause.UNKNOWN, Cause.RUNNING}])
+_STOPPING = _table([Cause.FORCED, Cause.GRID, Cause.ORDERED])
 
 
 def state_of(reason: Reason) -> StationState:
@@ -278,33 +289,34 @@ def _resolution(
 
 def _resolve_gaps(runs: Runs, setting: Setting, work: _Work) -> None:
     """Decide every gap by the counter on both sides, a short one by what was said on both sides."""
-    for number in np.flatnonzero(runs.told == Told.MISSING):
+    told = runs.told
+    missing = told == Told.MISSING
+    bridged = np.zeros(len(told), bool)
+    short = np.diff(runs.edges) < BRIDGED_BELOW_S
+    bridged[1:-1] = (missing & short)[1:-1] & (told[:-2] == told[2:])
+    before = np.append(told[:1], told[:-1])
+    mine = bridged[work.run] & ~work.received
+    work.causes[mine] = _CAUSE_OF[before[work.run[mine]]]
+    work.reasons[mine] = _BRIDGED_REASON_OF[before[work.run[mine]]]
+    for number in np.flatnonzero(missing & ~bridged):
         low = int(np.searchsorted(work.run, number, side="left"))
         high = int(np.searchsorted(work.run, number, side="right"))
-        if low == high:
-            continue
-        mine = slice(low, high)
-        cause, reason = _gap(runs, setting, work, int(number), mine)
-        work.causes[mine], work.reasons[mine] = cause, reason
+        if low < high:
+            cause, reason = _gap(runs, setting, work, int(number), slice(low, high))
+            work.causes[low:high], work.reasons[low:high] = cause, reason
 
 
 def _gap(runs: Runs, setting: Setting, work: _Work, number: int, mine: slice) -> tuple[Cause, Reason]:
-    short = runs.edges[number + 1] - runs.edges[number] < BRIDGED_BELOW_S
-    inner = 0 < number < len(runs.told) - 1
-    if short and inner and runs.told[number - 1] == runs.told[number + 1]:
-        cause, reason = _BY_TOLD[Told(int(runs.told[number - 1]))]
-        return cause, Reason.BRIDGED if reason is Reason.RUNNING else reason
     chosen = np.zeros(len(work.middles), bool)
     chosen[mine] = work.light[mine]
     light_h = float(work.lengths[chosen].sum()) / HOUR
     if light_h <= 0:
         return Cause.UNKNOWN, Reason.SILENT
     # The counter also holds what was made between the last sample and the gap, and outside the interval.
-    around = _around(runs, setting, number)
     expected = _expected_wh(work, chosen)
     gained = runs.last_wh[number] - runs.first_wh[number]
-    if expected is not None:
-        gained -= min(max(gained, 0.0), around) if _ran_before(runs, number) else 0.0
+    if expected is not None and _ran_before(runs, number):
+        gained -= min(max(gained, 0.0), _around(runs, setting, number))
     return _resolution(float(gained), expected, light_h, setting)
 
 
@@ -329,6 +341,8 @@ def _noted(work: _Work, span: Span) -> int:
 
 def _apply_records(setting: Setting, work: _Work) -> None:
     """Put under their own cause what dispatch ordered, majeure did and was announced before."""
+    if not (setting.planned or setting.ordered or setting.majeure):
+        return
     named = np.isin(work.reasons, (Reason.FAULT, Reason.GRID_DEAD, Reason.GRID_FAULT, Reason.STOOD))
     for span in setting.ordered:
         inside = _inside(work.middles, span)
@@ -367,8 +381,7 @@ def _darken(runs: Runs, work: _Work) -> None:
 
 def _lost(work: _Work) -> Floats:
     """Return what was not generated in each segment [Wh], NaN where nothing tells what should have been."""
-    stands = ~np.isin(work.causes, (Cause.RUNNING, Cause.DARK, Cause.UNKNOWN))
-    return np.where(stands, work.should_wh, 0.0)
+    return np.where(_STANDS[work.causes], work.should_wh, 0.0)
 
 
 def partition(runs: Runs, setting: Setting) -> Segments:
@@ -390,7 +403,7 @@ def hours_of(segments: Segments) -> Hours:
     """Return the time by cause of a partition [h]."""
     lengths = segments.lengths / HOUR
     by_cause = np.bincount(segments.causes, lengths, minlength=len(Cause))
-    decided = ~segments.received & np.isin(segments.causes, (Cause.DARK, Cause.UNKNOWN), invert=True)
+    decided = ~segments.received & _DECIDED[segments.causes]
     down = decided & (segments.causes == Cause.FORCED)
     return Hours(
         dark=float(by_cause[Cause.DARK]),
@@ -422,7 +435,6 @@ class Stop:
     ongoing: bool
 
 
-_STOPPING = (Cause.FORCED, Cause.GRID, Cause.ORDERED)
 _TOLERANCE_H = 1e-9
 
 
@@ -438,7 +450,7 @@ def stops(segments: Segments, at_least_h: float = OUTAGE_AT_LEAST_H) -> list[Sto
     firsts = np.concatenate([[0], np.flatnonzero(np.diff(causes)) + 1])
     lasts = np.concatenate([firsts[1:], [len(lit)]]) - 1
     light_h = np.add.reduceat(lengths, firsts) / HOUR
-    wanted = np.isin(causes[firsts], _STOPPING) & (light_h >= at_least_h - _TOLERANCE_H)
+    wanted = _STOPPING[causes[firsts]] & (light_h >= at_least_h - _TOLERANCE_H)
     found = []
     for number in np.flatnonzero(wanted):
         mine = slice(firsts[number], lasts[number] + 1)
