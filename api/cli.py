@@ -20,6 +20,7 @@ from api.commands import (
     plans,
     probing,
     simulate,
+    upkeep,
     users,
     watching,
 )
@@ -96,6 +97,7 @@ for group in (
     plans,
     imports,
     exports,
+    upkeep,
     users,
     backups,
 ):

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.demo import names
 from api.demo.county import County
 from api.demo.people import Departure, People
 from registry.actors import SYSTEM, Actor, Role
@@ -167,7 +168,7 @@ def visitors(county: County) -> tuple[NewUser, ...]:
         NewUser("township", f"{place[township]}经办", Role.TOWNSHIP, township),
         NewUser("village", f"{place[village]}村干部", Role.VILLAGE, village),
         NewUser("finance", "县财政局结算岗", Role.FINANCE, county.code),
-        NewUser("maintenance", "光伏运维公司", Role.MAINTENANCE, county.code),
+        NewUser("maintenance", "光伏运维公司", Role.MAINTENANCE, county.code, names.COMPANY),
         NewUser("auditor", "县审计局", Role.AUDITOR, county.code),
     )
 
@@ -192,6 +193,7 @@ def played(county: County) -> tuple[Actor, ...]:
         Actor("demo_leader", "县乡村振兴局 李主任", Role.COUNTY, county.code),
         Actor("demo_cashier", "县财政局 赵出纳", Role.FINANCE, county.code),
         Actor("demo_settler", "供电公司结算 孙专责", Role.FINANCE, county.code),
+        Actor("demo_worker", "惠民光伏运维 吴师傅", Role.MAINTENANCE, county.code, names.COMPANY),
     )
     townships = tuple(
         Actor(f"demo_township_{code[6:9]}", f"{place[code]} 分管副镇长", Role.TOWNSHIP, code)

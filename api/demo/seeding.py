@@ -30,6 +30,7 @@ from api.demo.registration import (
     register_played,
     register_visitors,
 )
+from api.demo.upkeep import play_upkeep
 from documents.files import write_whole
 from monitoring.energy import refresh_daily_energy
 from registry.divisions import DivisionRow
@@ -127,6 +128,7 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
         with ThreadPoolExecutor(1) as beside:
             loading = beside.submit(load_history, plant, series, now, progress)
             play_months(office, until, progress)
+            play_upkeep(office, min(now, until))
             loading.result()
         compare_months(office, series, until, progress)
         played.touch()

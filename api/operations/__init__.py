@@ -10,6 +10,7 @@ from api.operations.exports import export
 from api.operations.money import close, receipts, statement, verify
 from api.operations.people import registry
 from api.operations.plans import publish_plan
+from api.operations.upkeep import indicators, plan_add, plan_cancel, plan_list, report
 from api.operations.users import add_user, close_user, list_users, reset_user
 from api.outcome import Outcome
 
@@ -28,6 +29,11 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "export": export,
     "plan-publish": publish_plan,
     "verify": verify,
+    "indicators": indicators,
+    "planned-add": plan_add,
+    "planned-cancel": plan_cancel,
+    "planned-list": plan_list,
+    "uptime-report": report,
     "user-list": list_users,
     "user-add": add_user,
     "user-reset": reset_user,

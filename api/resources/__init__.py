@@ -2,11 +2,21 @@
 
 from fastapi import APIRouter, Depends
 
-from api.resources import allocations, operations, plans, session, settlements, statements, stations
+from api.resources import (
+    allocations,
+    operations,
+    plans,
+    session,
+    settlements,
+    statements,
+    stations,
+    upkeep,
+    uptime,
+)
 from api.resources.problems import BEARER, problems
 
 PREFIX = "/api/v1"
-READ = (stations, settlements, plans, allocations, statements, operations)
+READ = (stations, uptime, upkeep, settlements, plans, allocations, statements, operations)
 
 
 def routers() -> list[APIRouter]:

@@ -120,7 +120,7 @@ def _summary(
         f"电站 {whole.stations} 座、逆变器 {total.devices} 台，合计 {power:,} 千瓦；"
         + (f"发电 {made}，等效利用小时 {hours_cell(whole.final_yield_h)}。" if made else "没有发电量数据。"),
         f"设备可用率 {range_words(result.equipment)}；全口径可用率 {range_words(result.all_causes)}。",
-        f"设备原因停机 {forced} 次{f'，约少发 {lost}' if lost else ''}；{_by_cause(total)}。",
+        f"半小时以上的设备停机 {forced} 次；{_by_cause(total)}{f'；设备原因约少发 {lost}' if lost else ''}。",
         f"本月到期工单 {punctual.due} 张，按期完成 {punctual.in_time} 张，现在超期未完 {late} 张。",
     )
 
