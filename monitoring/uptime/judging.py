@@ -23,7 +23,7 @@ from monitoring.uptime.told import Codes, Told
 Integers = NDArray[np.int64]
 
 HOUR = 3600.0
-RAN_FRACTION = 0.75
+RAN_FRACTION = 0.85
 STOOD_FRACTION = 0.05
 FLAT_WITHOUT_EXPECTATION = 0.05
 DECISIVE_STEPS = 4
