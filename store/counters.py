@@ -74,7 +74,7 @@ class Steps:
     dropped_flags: Integers
 
 
-def speed_limit(start: Integers, end: Integers, rated_power_w: int) -> Integers:
+def speed_limit(start: Integers, end: Integers, rated_power_w: int | Integers) -> Integers:
     """Return the most energy [Wh] that a device can produce from `start` to `end` [us].
 
     110 % of rated power in the hours that can have light anywhere in China, at most 12 a day, plus the
@@ -83,7 +83,7 @@ def speed_limit(start: Integers, end: Integers, rated_power_w: int) -> Integers:
     light = _light(end) - _light(start)
     days = (end - start) // DAY + 1
     seconds = np.minimum(light, days * _FULL_HOURS_A_DAY * HOUR) // SECOND
-    limit: Integers = 11 * rated_power_w * seconds // 36_000 + max(2000, rated_power_w // 5)
+    limit: Integers = 11 * rated_power_w * seconds // 36_000 + np.maximum(2000, rated_power_w // 5)
     return limit
 
 

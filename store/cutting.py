@@ -155,14 +155,17 @@ def cut(device_id: str, steps: Steps, cuts: Cuts, watch: Watch) -> Iterator[Devi
         flags = _flags(steps, covered, over, (int(cuts.edges[span[0]]), int(cuts.edges[span[1]])))
         if seen < weight:
             flags |= Flag.GAP
-        if (
-            watch.rated_power_w
-            and 10 * energy > 11 * watch.rated_power_w * _HOURS_OF_LIGHT * period.day_count
-        ):
+        most = unsupported(watch.rated_power_w, period)
+        if most and 10 * energy > most:
             flags |= Flag.UNSUPPORTED
         method = _method(flags, share, partial=inside < weight)
         completeness = min(1.0, seen / weight) if weight else 1.0
         yield DeviceEnergy(device_id, name, energy, completeness, method, share, flags)
+
+
+def unsupported(rated_power_w: int, period: Period) -> int:
+    """Return ten times the energy [0.1 Wh] above which a period is more than a device can make; 0 unknown."""
+    return 11 * rated_power_w * _HOURS_OF_LIGHT * period.day_count
 
 
 @dataclass(frozen=True, slots=True)

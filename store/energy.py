@@ -9,7 +9,7 @@ reading beyond), so the days of a month add up to the month exactly, whoever ask
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from sqlalchemy import BigInteger, CheckConstraint, Float, Integer, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from store.clean_counters import clean_steps, cut_clean
 from store.counters import (
     DEFAULT_RATED_POWER_W,
     GAP,
@@ -30,7 +31,7 @@ from store.counters import (
 from store.cutting import METHOD_LABELS, Cuts, DeviceEnergy, Method, Watch, combined, cut, microseconds
 from store.db import Base, UtcDateTime, guard_append_only
 from store.periods import Period, PeriodKind
-from store.series import SeriesStore, Side
+from store.series import CountedSeries, SeriesStore, Side
 
 __all__ = [
     "METHOD_LABELS",
@@ -53,6 +54,7 @@ __all__ = [
 MARGIN = timedelta(days=3)
 DEVICES_AT_ONCE = 64
 ROWS_AT_ONCE = 3_000_000
+FOREVER = np.iinfo(np.int64).max
 _NOTHING = np.empty(0, np.int64)
 
 
@@ -90,18 +92,54 @@ def device_energy(
 def answer(store: SeriesStore, question: EnergyQuestion) -> list[DeviceEnergy]:
     """Return the energy of every device in every period of the question, in its order."""
     months = sorted({month for period in question.periods for month in _months_of(period)})
-    cuts = {month: Cuts.of(_cuts(month, question.periods)) for month in months}
     found: dict[tuple[str, Period], DeviceEnergy] = {}
     for month in months:
-        for device_id, steps in _judged(store, question, month):
-            energies = cut(device_id, steps, cuts[month], _watch(question, device_id))
-            for period, energy in zip(cuts[month].periods, energies, strict=True):
+        cuts = Cuts.of(_cuts(month, question.periods))
+        doubtful = question
+        if isinstance(store, CountedSeries) and question.gap >= GAP:
+            clean = dict(_clean(store, store, question, (month, cuts)))
+            for device_id, listed in clean.items():
+                found |= {(device_id, p): energy for p, energy in zip(cuts.periods, listed, strict=True)}
+            doubtful = replace(question, device_ids=[d for d in question.device_ids if d not in clean])
+        for device_id, steps in _judged(store, doubtful, month):
+            energies = cut(device_id, steps, cuts, _watch(question, device_id))
+            for period, energy in zip(cuts.periods, energies, strict=True):
                 found[device_id, period] = energy
     return [
         _composed(found, device_id, period)
         for device_id in question.device_ids
         for period in question.periods
     ]
+
+
+def _clean(
+    store: SeriesStore, counted: CountedSeries, question: EnergyQuestion, of: tuple[Period, Cuts]
+) -> Iterator[tuple[str, list[DeviceEnergy]]]:
+    """Yield the energies of the devices whose counters are proved clean by what the store has summed up."""
+    month, cuts = of
+    replaced = {epoch.device_id for epoch in question.epochs}
+    ids = [device_id for device_id in dict.fromkeys(question.device_ids) if device_id not in replaced]
+    start, end = month.start_utc - MARGIN, month.end_utc + MARGIN
+    runs = counted.counter_runs(ids, question.quantity, start, end)
+    place = {device_id: number for number, device_id in enumerate(ids)}
+    before = np.full(len(ids), FOREVER)
+    after = np.full(len(ids), -1)
+    np.minimum.at(before, runs.device, runs.start)
+    np.maximum.at(after, runs.device, runs.finish)
+    early = [d for d in ids if before[place[d]] >= microseconds(month.start_utc)]
+    late = [d for d in ids if after[place[d]] < microseconds(month.end_utc)]
+    beyond = [
+        {place[d]: (int(times[0]), int(values[0])) for d, (times, values) in found.items()}
+        for found in (
+            _beyond(store, early, (question.quantity, start), "before"),
+            _beyond(store, late, (question.quantity, end), "after"),
+        )
+    ]
+    rated = np.array([question.rated_power_w.get(device_id, 0) for device_id in ids], np.int64)
+    steps = clean_steps(runs, beyond, rated)
+    names = [ids[number] for number in steps.places]
+    watches = [_watch(question, name) for name in names]
+    yield from zip(names, cut_clean(steps, names, cuts, watches), strict=True)
 
 
 def _watch(question: EnergyQuestion, device_id: str) -> Watch:

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from store.runs import Runs
 from store.samples import Sample
 
 
@@ -120,6 +121,32 @@ class CopyableSeries(Protocol):
 
         Raises SeriesUnavailableError when the store cannot be read, OSError when the copy cannot be made.
         """
+
+
+@runtime_checkable
+class CountedSeries(Protocol):
+    """A store that can tell runs of counter readings without handing out every reading."""
+
+    def counter_runs(self, device_ids: Sequence[str], quantity: str, start: datetime, end: datetime) -> Runs:
+        """Return the runs of all readings on the days of [start, end), whole days in Asia/Shanghai.
+
+        The devices of the runs are places in `device_ids`.
+        """
+
+
+@runtime_checkable
+class RetiringSeries(Protocol):
+    """A store that keeps 15-minute means where raw samples are deleted."""
+
+    def retire_before(self, time: datetime) -> int:
+        """Replace raw samples older than `time` by their means; returns the number of samples deleted.
+
+        Reads of the time before answer with the means, each marked `Flag.MEAN`; a counter keeps the last
+        reading of each quarter of an hour.
+        """
+
+    def retired_before(self) -> datetime | None:
+        """Return the end of the time of which only means are left, None where nothing was retired."""
 
 
 def open_series(url: str) -> SeriesStore:

@@ -306,9 +306,10 @@ class EmbeddedFile:
         if number is None or number >= len(self._newest):
             return False
         at = microseconds(edge)
-        if self._means:  # of what is retired the span is not kept
-            return True
-        return bool(self._oldest[number] < at if before else self._newest[number] >= at)
+        if before:
+            return bool(self._oldest[number] < at) or bool(self._means)
+        # Of a device whose samples are all retired only the means tell how far it reaches.
+        return bool(self._newest[number] >= at) or (bool(self._means) and self._newest[number] == NEVER)
 
     def _names(self, numbers: pa.ChunkedArray) -> pa.Array:
         """Return the identifiers of device numbers."""
