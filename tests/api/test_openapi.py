@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.app import create_app
+from monitoring.work_orders.reads import work_orders
 from registry.actors import SYSTEM
 from registry.households import households
 from tests.api.conftest import BOOKED_MONTH, MONTH, County
@@ -36,7 +37,9 @@ def true_values(county: County) -> dict[str, list[Any]]:
     """What the parts of an address are called in the county, so that some requests find something."""
     with county.database.reading() as session:
         families = [one.id for one in households(session, SYSTEM)]
+        orders = [one.id for one in work_orders(session, SYSTEM)]
     return {
+        "order_id": orders,
         "station_id": [one.id for one in county.stations],
         "run_id": [one.id for one in county.runs],
         "line_no": [1, 2, 3],

@@ -16,6 +16,7 @@ from dashboards.web import access_rules, open_to_all, requires
 from distribution.ledger.journal import journal
 from distribution.money import uppercase
 from distribution.settlement.reads import settlements
+from monitoring.work_orders.reads import work_orders
 from registry.actors import PERMISSIONS, SYSTEM, Permission, Role
 from registry.households import households
 from registry.stations import DeviceKind, devices, shares
@@ -53,7 +54,9 @@ def filled(county: County, path: str) -> str:
     own = next(one for one in county.stations if one.division_code == county.villages[0])
     with county.database.reading() as session:
         household = next(one for one in households(session, SYSTEM) if one.village_code == county.villages[0])
+        order = next(one for one in work_orders(session, SYSTEM) if one.division_code == county.villages[0])
     parts = {
+        "order_id": order.id,
         "station_id": own.id,
         "run_id": county.run(county.villages[0]).id,
         "line_no": "1",
@@ -70,6 +73,7 @@ def filled(county: County, path: str) -> str:
         "/settlements": f"?month={MONTH}",
         "/allocations": f"?month={MONTH}",
         "/trial": f"?month={MONTH}",
+        "/indicators": f"?month={MONTH}",
     }
     return address + next((text for end, text in question.items() if address.endswith(end)), "")
 
@@ -126,8 +130,11 @@ def foreign_addresses(county: County) -> dict[str, str]:
             one.id: {share.village_code[:9] for share in shares(session, one.id, NOON.date())}
             for one in county.stations
         }
+        orders = work_orders(session, SYSTEM)
     station = next(one for one in county.stations if owners[one.id] == {other[:9]})
+    order = next(one for one in orders if owners[one.station_id] == {other[:9]})
     return {
+        "/work-orders/{order_id}": f"/work-orders/{order.id}",
         "/stations/{station_id}": f"/stations/{station.id}",
         "/stations/{station_id}/energy": f"/stations/{station.id}/energy?period={MONTH}",
         "/allocations/{run_id}": f"/allocations/{county.run(other).id}",
