@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from monitoring.uptime.told import Told, told_of
+from monitoring.uptime.told import TOLD_WORDS, Told, told_of
 from store.periods import SHANGHAI
 from store.samples import DeviceState, Sample
 
@@ -165,14 +165,14 @@ def _idle(evidence: Evidence, word: str) -> Opinion:
 
 _PRODUCING = frozenset({Told.PRODUCING, Told.WARNING, Told.DERATED})
 _SAID = {
-    Told.MUTE: Opinion(StationState.UNKNOWN, "设备应答，但没有功率和状态"),
-    Told.PRODUCING: Opinion(StationState.NORMAL, "发电正常"),
-    Told.WARNING: Opinion(StationState.WARNING, "发电中，设备有告警"),
-    Told.DERATED: Opinion(StationState.CURTAILED, "设备报限功率运行"),
-    Told.FAULT: Opinion(StationState.FAULT, "设备报故障停机"),
-    Told.GRID_FAULT: Opinion(StationState.GRID_OUTAGE, "设备报电网异常"),
-    Told.GRID_DEAD: Opinion(StationState.GRID_OUTAGE, "电网侧无电压"),
-    Told.STOPPED: Opinion(StationState.FAULT, "设备停机（手动或命令），没有调度或检修记录"),
+    Told.MUTE: StationState.UNKNOWN,
+    Told.PRODUCING: StationState.NORMAL,
+    Told.WARNING: StationState.WARNING,
+    Told.DERATED: StationState.CURTAILED,
+    Told.FAULT: StationState.FAULT,
+    Told.GRID_FAULT: StationState.GRID_OUTAGE,
+    Told.GRID_DEAD: StationState.GRID_OUTAGE,
+    Told.STOPPED: StationState.FAULT,
 }
 
 
@@ -182,7 +182,7 @@ def _by_sample(evidence: Evidence, sample: Sample, said: Told) -> Opinion:
     if evidence.ordered and said in {Told.IDLE, Told.STOPPED}:
         return Opinion(StationState.CURTAILED, f"调度停机或限电，不发电：{evidence.ordered}")
     if said is not Told.IDLE:
-        return _SAID[said]
+        return Opinion(_SAID[said], TOLD_WORDS[said])
     code = sample.values.get("state", DeviceState.UNKNOWN)
     return _idle(evidence, "设备显示运行" if code == DeviceState.RUNNING else "设备显示待机")
 

@@ -18,7 +18,7 @@ from monitoring.sky.tracks import NOTHING, Flags, Floats, Track
 from monitoring.states import StationState
 from monitoring.uptime.causes import OUTAGE_AT_LEAST_H, Cause, Hours
 from monitoring.uptime.runs import Runs
-from monitoring.uptime.told import Codes, Told
+from monitoring.uptime.told import TOLD_WORDS, Codes, Told
 
 Integers = NDArray[np.int64]
 
@@ -58,15 +58,15 @@ class Reason(IntEnum):
 
 
 _WORDS = {
-    Reason.RUNNING: "发电正常",
-    Reason.WARNING: "发电中，设备有告警",
-    Reason.DERATED: "设备报限功率运行",
-    Reason.IDLE: "有日照不发电，设备没有报原因",
-    Reason.FAULT: "设备报故障停机",
-    Reason.GRID_FAULT: "设备报电网异常",
-    Reason.GRID_DEAD: "电网侧无电压",
-    Reason.STOPPED: "设备停机（手动或命令），没有调度或检修记录",
-    Reason.MUTE: "设备应答，但没有功率和状态",
+    Reason.RUNNING: TOLD_WORDS[Told.PRODUCING],
+    Reason.WARNING: TOLD_WORDS[Told.WARNING],
+    Reason.DERATED: TOLD_WORDS[Told.DERATED],
+    Reason.IDLE: TOLD_WORDS[Told.IDLE],
+    Reason.FAULT: TOLD_WORDS[Told.FAULT],
+    Reason.GRID_FAULT: TOLD_WORDS[Told.GRID_FAULT],
+    Reason.GRID_DEAD: TOLD_WORDS[Told.GRID_DEAD],
+    Reason.STOPPED: TOLD_WORDS[Told.STOPPED],
+    Reason.MUTE: TOLD_WORDS[Told.MUTE],
     Reason.SILENT: "通信中断，这段时间没有数据，电量计数也不能判明",
     Reason.RAN: "通信中断，事后电量计数表明在发电",
     Reason.STOOD: "没有数据，事后电量计数没有增长，判为停机",

@@ -38,6 +38,20 @@ class Told(IntEnum):
     MISSING = 9
 
 
+TOLD_WORDS = {
+    Told.MUTE: "设备应答，但没有功率和状态",
+    Told.PRODUCING: "发电正常",
+    Told.WARNING: "发电中，设备有告警",
+    Told.DERATED: "设备报限功率运行",
+    Told.IDLE: "有日照不发电，设备没有报原因",
+    Told.FAULT: "设备报故障停机",
+    Told.GRID_FAULT: "设备报电网异常",
+    Told.GRID_DEAD: "电网侧无电压",
+    Told.STOPPED: "设备停机（手动或命令），没有调度或检修记录",
+    Told.MISSING: "没有数据",
+}
+"""What each code means by day, in Chinese."""
+
 WITNESSES = (Told.PRODUCING, Told.WARNING, Told.IDLE)
 """Those whose output tells of the light: they are neither stopped for a named reason nor limited."""
 
