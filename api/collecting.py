@@ -6,7 +6,7 @@ device that is added, moved or removed there is taken over without dropping the 
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +15,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.service import only_collector
 from api.settings import MQTT_PORTS, Settings
-from collector.connections import DeviceLink, links
+from collector.connections import ConnectionStatus, DeviceLink, links
+from collector.learned import DeviceModel, Learned, Places
+from collector.reports import (
+    CollectorReport,
+    keep_learned,
+    recall_learned,
+    report_collector,
+    report_connections,
+    report_refused,
+)
 from collector.runtime import Collector
 from collector.settings import CollectorSettings, DialInSettings, MqttSettings
 from collector.spool import Spool
@@ -26,6 +35,7 @@ from store.periods import local_date
 
 logger = structlog.get_logger(__name__)
 RELOAD_SECONDS = 30
+REPORT_SECONDS = 15
 STOP_SECONDS = 90
 
 
@@ -76,6 +86,42 @@ def _links(services: Services) -> tuple[DeviceLink, ...]:
         return links(session, SYSTEM, on=local_date(services.clock()))
 
 
+class Reporter:
+    """Tells the other processes how the collector is doing; says again only what has changed."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._started_at = services.clock()
+        self._told: Mapping[str, ConnectionStatus] = {}
+        self._learned: Mapping[DeviceModel, Places] = {}
+
+    def report(self, collector: Collector, settings: CollectorSettings) -> None:
+        """Write the present state; a database that is away is asked again next time."""
+        present = {one.link.device_id: one for one in collector.connections()}
+        changed = [one for name, one in present.items() if self._told.get(name) != one]
+        gone = self._told.keys() - present.keys()
+        learned = collector.learned.all()
+        new = {device: places for device, places in learned.items() if self._learned.get(device) != places}
+        now, dial_in = self._services.clock(), collector.dial_in
+        said = CollectorReport(
+            at=now,
+            started_at=self._started_at,
+            dial_in_port=dial_in.port if dial_in is not None else 0,
+            daily_requests_cap=settings.daily_request_cap,
+            daily_bytes_cap=settings.daily_byte_cap,
+        )
+        try:
+            with self._services.database.transaction() as session:
+                report_connections(session, changed, gone)
+                report_refused(session, dial_in.refused() if dial_in is not None else ())
+                keep_learned(session, new, now)
+                report_collector(session, said)
+        except SQLAlchemyError as error:
+            logger.warning("connections not reported", error=str(error))
+            return
+        self._told, self._learned = present, learned
+
+
 class _Stage:
     """The thread in which the collector runs."""
 
@@ -84,14 +130,20 @@ class _Stage:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="collector", daemon=True)
         self._watch: asyncio.Task[None] | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._reporter = Reporter(services)
         self._known = _links(services)
+        self._settings = collector_settings(settings)
+        with services.database.transaction() as session:
+            learned = Learned(recall_learned(session, services.clock()))
         self.collector = Collector(
             self._known,
             spool=spool,
             series=services.series,
             clock=services.clock,
             on_event=self._keep,
-            settings=collector_settings(settings),
+            settings=self._settings,
+            learned=learned,
         )
 
     def _keep(self, event: Event) -> None:
@@ -105,6 +157,7 @@ class _Stage:
     async def _start(self) -> None:
         await self.collector.start()
         self._watch = asyncio.create_task(self._watch_registry(), name="registry watch")
+        self._reporting = asyncio.create_task(self._report_for_ever(), name="connection reports")
 
     async def _watch_registry(self) -> None:
         while True:
@@ -119,6 +172,11 @@ class _Stage:
                 await self.collector.reload(found)
                 self._known = found
 
+    async def _report_for_ever(self) -> None:
+        while True:
+            await asyncio.to_thread(self._reporter.report, self.collector, self._settings)
+            await asyncio.sleep(REPORT_SECONDS)
+
     def stop(self) -> None:
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(STOP_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -126,10 +184,12 @@ class _Stage:
         self._loop.close()
 
     async def _stop(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
+        tasks = [task for task in (self._watch, self._reporting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.collector.stop()
+        await asyncio.to_thread(self._reporter.report, self.collector, self._settings)
 
 
 @contextmanager

@@ -78,7 +78,10 @@ class Cost:
 
 @dataclass(slots=True)
 class PolledDevice:
-    """A Modbus device on a line. `due` and `not_before` are instants of the monotonic clock [s]."""
+    """A Modbus device on a line. `due` and `not_before` are instants of the monotonic clock [s].
+
+    `absent` are the registers that it has refused, by function code and wire address.
+    """
 
     link: DeviceLink
     profile: Profile
@@ -87,11 +90,11 @@ class PolledDevice:
     failures: int = 0
     skipped_in_row: int = 0
     serial: str = ""
+    absent: frozenset[tuple[int, int]] = frozenset()
     cost: Cost = field(default_factory=Cost)
     _bound: Profile | None = None
     _view: Profile | None = None
     _blocks: tuple[Block, ...] = ()
-    _absent: frozenset[tuple[int, int]] = frozenset()
     _identity_due: float = 0.0
 
     @property
@@ -161,7 +164,7 @@ class PolledDevice:
     def _plan(self) -> None:
         bound = self._bound or self.profile
         self._view = cycle_view(bound)
-        self._blocks = plan_blocks(bound, CYCLE, absent=self._absent)
+        self._blocks = plan_blocks(bound, CYCLE, absent=self.absent)
 
     async def _request(self, client: ModbusClient, block: Block) -> Result:
         return await client.read(self.link.unit_id, block.function_code, block.address, block.count)
@@ -203,7 +206,7 @@ class PolledDevice:
                     return failure
         for fields in waiting:
             absent.update((item.function_code, address) for item in fields for address in _addresses(item))
-        self._absent |= absent
+        self.absent |= absent
         self._plan()
         return None
 
@@ -230,7 +233,7 @@ class PolledDevice:
         self._identity_due = now + IDENTITY_SECONDS
         profile = self._bound or self.profile
         words: dict[tuple[int, int], int] = {}
-        for block in plan_blocks(profile, ONCE, absent=self._absent):
+        for block in plan_blocks(profile, ONCE, absent=self.absent):
             result = await self._request(client, block)
             if isinstance(result, Ok):
                 _keep(words, block, result)

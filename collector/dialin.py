@@ -10,6 +10,7 @@ import ipaddress
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from collector.modbus import Line, ModbusClient
 from collector.notices import Throttle
@@ -20,6 +21,8 @@ from store.periods import Clock
 LONGEST_PACKET = 256
 SILENCES_UNTIL_CLOSED = 3
 HEX_MARK = "hex:"
+REFUSED_LIMIT = 200
+SHOWN_BYTES = 64
 
 
 def packet_bytes(text: str) -> bytes:
@@ -31,6 +34,38 @@ def packet_bytes(text: str) -> bytes:
     if not packet or len(packet) > LONGEST_PACKET:
         raise ValueError(f"注册包应为 1 到 {LONGEST_PACKET} 字节：{text!r}")
     return packet
+
+
+def packet_text(packet: bytes) -> str:
+    """Return a packet as it is written in the list of devices: text where it is text, else `hex:…`."""
+    text = packet.decode("ascii", errors="replace")
+    readable = text.isprintable() and "\ufffd" not in text and text == text.strip()
+    return text if readable and not text.startswith(HEX_MARK) else HEX_MARK + packet.hex().upper()
+
+
+def without_heartbeats(data: bytes, heartbeats: Iterable[bytes]) -> bytes:
+    """Return what is left of received bytes without the heartbeats before and after an answer.
+
+    A heartbeat of a single byte is not looked for at the end, where it could be part of a checksum.
+    """
+    marks = [mark for mark in heartbeats if mark]
+    while mark := next((mark for mark in marks if data.startswith(mark)), b""):
+        data = data[len(mark) :]
+    while mark := next((mark for mark in marks if len(mark) > 1 and data.endswith(mark)), b""):
+        data = data[: -len(mark)]
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCaller:
+    """Somebody who called and was not let in: from where, what it said (as it would be registered), why."""
+
+    peer: str
+    packet: str
+    reason: str
+    first_at: datetime
+    last_at: datetime
+    count: int
 
 
 class DialInClient(ModbusClient):
@@ -89,6 +124,7 @@ class _Caller(asyncio.Protocol):
     def __init__(self, listener: "DialInListener") -> None:
         self._listener = listener
         self._buffer = b""
+        self._packet = b""
         self._slot: _Slot | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
@@ -119,27 +155,28 @@ class _Caller(asyncio.Protocol):
             self._register(data)
             return
         self._slot.heard_at = time.monotonic()
-        for heartbeat in self._listener.heartbeats:
-            data = data.removeprefix(heartbeat)
+        data = without_heartbeats(data, (self._packet, *self._listener.heartbeats))
         if data and self._slot.client.caller is self._transport:
             self._slot.client.receive(data)
 
     def _register(self, data: bytes) -> None:
-        self._buffer += data
+        self._buffer = without_heartbeats(self._buffer + data, self._listener.heartbeats)
+        if not self._buffer:
+            return
         packet = self._listener.packet_at_start(self._buffer)
         if packet is None:
             if not self._listener.may_become_packet(self._buffer):
-                self._listener.refuse(self, f"注册包不在名单上：{self._buffer[:32]!r}")
+                self._listener.refuse(self, "注册包不在名单上", self._buffer)
                 self._end()
             return
         if self._deadline is not None:
             self._deadline.cancel()
         slot = self._listener.slot(packet, self.peer)
         if slot is None or self._transport is None:
-            self._listener.refuse(self, f"注册包重复：{packet[:32]!r} 已由另一台 DTU 使用")
+            self._listener.refuse(self, "注册包重复：已由另一台 DTU 使用", packet)
             self._end()
             return
-        self._slot = slot
+        self._slot, self._packet = slot, packet
         slot.peer, slot.heard_at = self.peer, time.monotonic()
         slot.client.adopt(self._transport)
         self._listener.leave_lobby(self)
@@ -165,6 +202,7 @@ class DialInListener:
         self._clock = clock
         self._slots: dict[bytes, _Slot] = {}
         self._lobby: set[_Caller] = set()
+        self._refused: dict[tuple[str, str, str], RefusedCaller] = {}
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -242,17 +280,28 @@ class DialInListener:
         quiet = time.monotonic() - slot.heard_at > self.settings.takeover_seconds
         return slot if quiet or slot.peer == peer else None
 
-    def refuse(self, caller: _Caller, reason: str) -> None:
-        """Show that a caller was refused, once an hour for each address and reason."""
+    def refuse(self, caller: _Caller, reason: str, said: bytes = b"") -> None:
+        """Show that a caller was refused: on the list, and as an event once an hour."""
+        now, packet = self._clock(), packet_text(said[:SHOWN_BYTES]) if said else ""
+        key = (caller.peer, packet, reason)
+        known = self._refused.pop(key, None)
+        first, count = (known.first_at, known.count) if known is not None else (now, 0)
+        self._refused[key] = RefusedCaller(caller.peer, packet, reason, first, now, count + 1)
+        if len(self._refused) > REFUSED_LIMIT:
+            self._refused.pop(next(iter(self._refused)))
         event = Event(
-            at=self._clock(),
+            at=now,
             kind=EventKind.COMMUNICATION,
             severity=Severity.WARNING,
             subject_kind="dtu",
             subject_id=caller.peer,
-            message=f"拒绝 DTU 接入：{reason}（来自 {caller.peer}）",
+            message=f"拒绝 DTU 接入：{reason}{f'（{packet}）' if packet else ''}（来自 {caller.peer}）",
         )
-        self._events.tell(event, reason[:40])
+        self._events.tell(event, f"{reason}{packet}"[:60])
+
+    def refused(self) -> tuple[RefusedCaller, ...]:
+        """Return who was refused, the latest first."""
+        return tuple(reversed(tuple(self._refused.values())))
 
     def connected(self) -> Mapping[bytes, str]:
         """Return the address of every DTU that is connected, by registration packet."""

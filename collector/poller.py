@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
@@ -26,6 +26,7 @@ from collector.connections import (
 )
 from collector.device import Failure, Outcome, PolledDevice, phase_of
 from collector.dialin import DialInClient, DialInListener
+from collector.learned import DeviceModel, Learned
 from collector.meterline import MeterClient, PolledMeter
 from collector.modbus import Line, LineClient, ModbusClient
 from collector.networks import address_problem, peer_problem
@@ -56,6 +57,7 @@ class Surroundings:
     sink: Sink
     events: Throttle
     dial_in: DialInListener | None = None
+    learned: Learned = field(default_factory=Learned)
 
 
 def line_of(link: DeviceLink, timeout: float) -> Line:
@@ -190,6 +192,7 @@ class LinePoller:
             client.close()
             outcome = Outcome(failure=Failure("silence", f"{deadline:g} 秒内没有读完"))
         device.charge(self._today(), client.requests - requests, client.bytes_exchanged - volume)
+        self._around.learned.note_new(DeviceModel(device.link.device_id, device.profile.name), device.absent)
         self._conclude(device, outcome, began)
 
     async def _read(self, device: PolledDevice, began: float) -> Outcome:
@@ -406,6 +409,7 @@ class Poller:
                 self._misconfigured(link, f"档案 {link.profile} 与接入方式 {link.transport} 不符")
                 continue
             device = PolledMeter(link, profile) if meter else PolledDevice(link, profile)
+            device.absent = self._around.learned.absent(DeviceModel(link.device_id, profile.name))
             lines.setdefault(link.endpoint, []).append(device)
         return lines
 

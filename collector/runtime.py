@@ -49,7 +49,8 @@ class CollectorStatus:
 class Collector:
     """Collects from all links into the spool, and from the spool into the store.
 
-    `learned` is what an earlier run found out about devices. `on_event` is called in a thread of its own. Start and stop it in one event loop; `status` may be
+    `learned` is what an earlier run found out about devices. `on_event` is called in a thread of its own.
+    Start and stop it in one event loop; `status` may be
     called from any thread. The spool and the store stay the caller's to close, after `stop`.
     """
 

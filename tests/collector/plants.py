@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from collector.connections import DeviceLink
+from collector.learned import Learned
 from collector.runtime import Collector
 from collector.settings import CollectorSettings, MqttSettings
 from collector.spool import Spool
@@ -14,6 +15,7 @@ from store.events import Event
 from store.samples import QUANTITIES, Sample, table_to_samples
 from store.series import SeriesStore, open_series
 
+COLLECTOR = ("sunledger-collector", "collector-secret")
 START = datetime(2020, 1, 1, tzinfo=UTC)
 END = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -46,7 +48,11 @@ class Bench:
     """A collector on a temporary spool and DuckDB, with the events that it told."""
 
     def __init__(
-        self, folder: Path, links: list[DeviceLink], settings: CollectorSettings | None = None
+        self,
+        folder: Path,
+        links: list[DeviceLink],
+        settings: CollectorSettings | None = None,
+        learned: Learned | None = None,
     ) -> None:
         self.events: list[Event] = []
         self._lock = threading.Lock()
@@ -59,6 +65,7 @@ class Bench:
             clock=utc_now,
             on_event=self._note,
             settings=settings or quick(),
+            learned=learned,
         )
 
     def _note(self, event: Event) -> None:
@@ -105,3 +112,13 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def age(moment: datetime) -> timedelta:
     return utc_now() - moment
+
+
+def mqtt_link(station: str, device: str = "inverter", port: int = 0, **changes: object) -> DeviceLink:
+    chosen = {"transport": "mqtt", "host": "", "station_id": station, "profile": "sunledger"}
+    return link(f"{station}_{device}", port, topic=f"pv/{station}/{device}", **(chosen | changes))
+
+
+def to_county_broker(port: int, **settings: object) -> CollectorSettings:
+    """Settings that log in to the broker with the shipped access list."""
+    return to_broker(port, username=COLLECTOR[0], password=COLLECTOR[1], **settings)

@@ -447,6 +447,45 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_household_system_station_id"), "household_system", ["station_id"], unique=False)
     op.create_table(
+        "notification_subscription",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(), nullable=False),
+        sa.Column("channel", sa.String(length=16), nullable=False),
+        sa.Column("target", sa.String(length=254), nullable=False),
+        sa.Column("area", sa.String(length=12), nullable=False),
+        sa.Column("severity", sa.String(length=16), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("digest_minutes", sa.Integer(), nullable=False),
+        sa.Column("quiet_from", sa.Integer(), nullable=True),
+        sa.Column("quiet_until", sa.Integer(), nullable=True),
+        sa.Column("urgent_always", sa.Boolean(), nullable=False),
+        sa.Column("closings", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("area = '' OR length(area) = 12", name=op.f("ck_notification_subscription_area")),
+        sa.CheckConstraint(
+            "channel IN ('email', 'webhook')", name=op.f("ck_notification_subscription_channel")
+        ),
+        sa.CheckConstraint(
+            "severity IN ('critical', 'major', 'minor')", name=op.f("ck_notification_subscription_severity")
+        ),
+        sa.CheckConstraint("target <> ''", name=op.f("ck_notification_subscription_target")),
+        sa.CheckConstraint(
+            "(quiet_from IS NULL) = (quiet_until IS NULL)", name=op.f("ck_notification_subscription_quiet")
+        ),
+        sa.CheckConstraint(
+            "digest_minutes >= 0 AND digest_minutes <= 1440", name=op.f("ck_notification_subscription_digest")
+        ),
+        sa.CheckConstraint("level >= 0 AND level <= 2", name=op.f("ck_notification_subscription_level")),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["user.id"], name=op.f("fk_notification_subscription_user_id_user")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notification_subscription")),
+    )
+    op.create_index(
+        op.f("ix_notification_subscription_user_id"), "notification_subscription", ["user_id"], unique=False
+    )
+    op.create_table(
         "planned_work_cancellation",
         sa.Column("work_id", sa.String(length=64), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
@@ -630,6 +669,45 @@ def upgrade() -> None:
         postgresql_where=sa.text("closed_at IS NULL"),
     )
     op.create_table(
+        "notification_message",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("subscription_id", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("alarms", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "(state = 'sent') = (sent_at IS NOT NULL)", name=op.f("ck_notification_message_sent")
+        ),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'sent', 'given_up')", name=op.f("ck_notification_message_state")
+        ),
+        sa.CheckConstraint("attempts >= 0", name=op.f("ck_notification_message_attempts")),
+        sa.ForeignKeyConstraint(
+            ["subscription_id"],
+            ["notification_subscription.id"],
+            name=op.f("fk_notification_message_subscription_id_notification_subscription"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notification_message")),
+    )
+    op.create_index(
+        op.f("ix_notification_message_state_next_at"),
+        "notification_message",
+        ["state", "next_at"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_notification_message_subscription_id_created_at"),
+        "notification_message",
+        ["subscription_id", "created_at"],
+        unique=False,
+    )
+    op.create_table(
         "work_order_log",
         sa.Column("order_id", sa.String(length=64), nullable=False),
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
@@ -703,6 +781,40 @@ def upgrade() -> None:
             name=op.f("fk_work_order_photo_order_id_seq_work_order_log"),
         ),
         sa.PrimaryKeyConstraint("order_id", "sha256", name=op.f("pk_work_order_photo")),
+    )
+    op.create_table(
+        "notification_news",
+        sa.Column("subscription_id", sa.String(length=64), nullable=False),
+        sa.Column("alarm_id", sa.String(length=64), nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("action", sa.String(length=16), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("message_id", sa.String(length=64), nullable=True),
+        sa.Column("dropped", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "message_id IS NULL OR dropped = ''", name=op.f("ck_notification_news_ended_once")
+        ),
+        sa.ForeignKeyConstraint(
+            ["alarm_id", "seq"],
+            ["alarm_event.alarm_id", "alarm_event.seq"],
+            name=op.f("fk_notification_news_alarm_id_seq_alarm_event"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["message_id"],
+            ["notification_message.id"],
+            name=op.f("fk_notification_news_message_id_notification_message"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["subscription_id"],
+            ["notification_subscription.id"],
+            name=op.f("fk_notification_news_subscription_id_notification_subscription"),
+        ),
+        sa.PrimaryKeyConstraint("subscription_id", "alarm_id", "seq", name=op.f("pk_notification_news")),
+    )
+    op.create_index(op.f("ix_notification_news_alarm_id"), "notification_news", ["alarm_id"], unique=False)
+    op.create_index(op.f("ix_notification_news_due_at"), "notification_news", ["due_at"], unique=False)
+    op.create_index(
+        op.f("ix_notification_news_message_id"), "notification_news", ["message_id"], unique=False
     )
     op.guard(
         sqlite=[

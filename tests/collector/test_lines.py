@@ -1,0 +1,220 @@
+"""Lines as their SIM card, their load and an earlier run know them, and what other processes are told."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from api.schema import migrate
+from collector.connections import ConnectionStatus, LinkState
+from collector.dialin import RefusedCaller, packet_text, without_heartbeats
+from collector.learned import DeviceModel, Learned
+from collector.profile import load_profile
+from collector.reports import (
+    CollectorReport,
+    collector_report,
+    connection_reports,
+    keep_learned,
+    recall_learned,
+    refused_callers,
+    report_collector,
+    report_connections,
+    report_refused,
+)
+from registry.actors import SYSTEM, Actor, Role
+from registry.divisions import Division, add_division
+from registry.stations import Device, Station, add_device, add_station
+from store.db import Database, open_database
+from tests.collector import hostile
+from tests.collector.hostile import HostileServer
+from tests.collector.plants import Bench, link, quick, utc_now
+
+NOW = utc_now()
+SETUP = Actor("setup", "安装", Role.COUNTY)
+COUNTY, VILLAGE, OTHER = "520499000000", "520499101201", "520499102201"
+
+
+async def soon(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_line_that_cost_enough_rests_for_the_day_and_says_so_once(tmp_path: Path) -> None:
+    server = HostileServer()
+    port = await server.start()
+    links = [
+        link(name, port, profile="eastron_sdm630", unit_id=n) for n, name in enumerate(("one", "two"), 1)
+    ]
+    bench = Bench(tmp_path, links, quick(daily_request_cap=4))
+    await bench.collector.start()
+    await soon(lambda: all(one.state is LinkState.CAPPED for one in bench.collector.connections()))
+    asked = len(server.requests)
+    await asyncio.sleep(2)
+    await bench.collector.stop()
+    assert len(server.requests) == asked <= 6
+    told = [event for event in bench.events if "已到上限" in event.message]
+    assert len(told) == 2
+    assert sum(one.requests for one in bench.collector.connections()) == asked
+    await server.stop()
+    bench.close()
+
+
+async def test_a_line_with_too_many_devices_is_shown_as_overloaded(tmp_path: Path) -> None:
+    def slow(request: hostile.Request, chance: object) -> bytes | None:
+        time.sleep(0.25)  # blocks the only loop as a slow line would
+        return hostile.honest(request, chance)  # type: ignore[arg-type]
+
+    server = HostileServer(mood=slow)
+    port = await server.start()
+    links = [
+        link(f"meter_{n}", port, profile="eastron_sdm630", unit_id=n, station_id="same") for n in range(1, 7)
+    ]
+    bench = Bench(tmp_path, links, quick(request_timeout_seconds=2.0))
+    await bench.collector.start()
+    await soon(
+        lambda: any(one.state is LinkState.OVERSUBSCRIBED for one in bench.collector.connections()), 25
+    )
+    await bench.collector.stop()
+    assert sum(one.skipped for one in bench.collector.connections()) >= 3
+    await server.stop()
+    bench.close()
+
+
+async def test_what_a_device_lacks_is_not_asked_again_after_a_restart(tmp_path: Path) -> None:
+    profile = load_profile("eastron_sdm630")
+    absent = next(item for item in profile.fields if item.quantity == "power_factor")
+
+    def picky(request: hostile.Request, chance: object) -> bytes | None:
+        if request.address <= absent.address < request.address + request.count:
+            return request.answer(bytes([request.function | 0x80, 2]))
+        return hostile.honest(request, chance)  # type: ignore[arg-type]
+
+    server = HostileServer(mood=picky)
+    links = [link("meter", await server.start(), profile="eastron_sdm630")]
+    (tmp_path / "first").mkdir()
+    bench = Bench(tmp_path / "first", links)
+    await bench.collector.start()
+    await soon(lambda: len(bench.stored("meter")) > 0)
+    await bench.collector.stop()
+    learned = bench.collector.learned.all()
+    bench.close()
+    assert (absent.function_code, absent.address) in learned[DeviceModel("meter", "eastron_sdm630")]
+
+    server.requests.clear()
+    bench = Bench(tmp_path, links, learned=Learned(learned))
+    await bench.collector.start()
+    await soon(lambda: len(bench.stored("meter")) > 0)
+    await bench.collector.stop()
+    assert not any(one.address <= absent.address < one.address + one.count for one in server.requests)
+    await server.stop()
+    bench.close()
+
+
+def test_heartbeats_are_taken_from_both_ends_of_an_answer() -> None:
+    assert without_heartbeats(b"hb!hb!\x01\x03\x02\x00\x01hb!", (b"hb!",)) == b"\x01\x03\x02\x00\x01"
+    assert without_heartbeats(b"\xfe\x01\x03\xfe", (b"\xfe",)) == b"\x01\x03\xfe"
+    assert without_heartbeats(b"", (b"hb!", b"")) == b""
+
+
+@pytest.mark.parametrize(
+    ("packet", "text"),
+    [
+        (b"VILLAGE-01", "VILLAGE-01"),
+        (b"\x01\xff", "hex:01FF"),
+        (b"AB\r\n", "hex:41420D0A"),
+        (b"hex:1", "hex:6865783A31"),
+    ],
+)
+def test_a_refused_packet_is_shown_as_it_would_be_registered(packet: bytes, text: str) -> None:
+    assert packet_text(packet) == text
+
+
+# What the other processes are told
+
+
+@pytest.fixture
+def database(tmp_path: Path):
+    made = open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}")
+    migrate(made)
+    with made.transaction() as session:
+        for code, name, level, parent in (
+            (COUNTY, "云岭县", "county", ""),
+            ("520499101000", "石坝乡", "township", COUNTY),
+            ("520499102000", "青山乡", "township", COUNTY),
+            (VILLAGE, "石坝村", "village", "520499101000"),
+            (OTHER, "青杠村", "village", "520499102000"),
+        ):
+            add_division(
+                session, SETUP, Division(f"d-{code}", code, name, level, parent, date(2020, 1, 1)), NOW
+            )
+        for code in (VILLAGE, OTHER):
+            add_station(
+                session, SETUP, Station(f"s-{code}", f"{code}站", "village", code, 60_000, 26.0, 105.0), NOW
+            )
+            device = Device(f"i-{code}", f"s-{code}", "inverter", "1号", "eastron_sdm630", date(2020, 1, 1))
+            add_device(session, SETUP, device, NOW)
+    yield made
+    made.close()
+
+
+def _told(session: Session, *states: LinkState) -> None:
+    statuses = [
+        replace(ConnectionStatus(link(f"i-{code}", 502)), state=state, polls=7, last_error="没有应答")
+        for code, state in zip((VILLAGE, OTHER), states, strict=True)
+    ]
+    report_connections(session, statuses, ())
+
+
+def test_connections_are_listed_worst_first_and_only_for_the_own_area(database: Database) -> None:
+    with database.transaction() as session:
+        _told(session, LinkState.GOOD, LinkState.FAILING)
+        _told(session, LinkState.GOOD, LinkState.FAILING)
+    county = Actor("c", "县", Role.COUNTY, COUNTY)
+    village = Actor("v", "村", Role.VILLAGE, VILLAGE)
+    with database.reading() as session:
+        found = connection_reports(session, county)
+        assert [one.state for one in found] == [LinkState.FAILING, LinkState.GOOD]
+        assert (found[0].polls, found[0].last_error, found[0].label) == (7, "没有应答", "通信失败")
+        assert [one.device.id for one in connection_reports(session, village)] == [f"i-{VILLAGE}"]
+
+
+def test_a_device_that_nobody_reported_is_waited_for(database: Database) -> None:
+    with database.reading() as session:
+        assert {one.state for one in connection_reports(session, SYSTEM)} == {LinkState.WAITING}
+        assert collector_report(session) is None
+
+
+def test_what_was_learned_is_recalled_and_forgotten_after_a_month(database: Database) -> None:
+    device = DeviceModel(f"i-{VILLAGE}", "eastron_sdm630")
+    with database.transaction() as session:
+        keep_learned(session, {device: frozenset({(4, 62)})}, NOW)
+    with database.transaction() as session:
+        keep_learned(session, {device: frozenset({(4, 62), (4, 63)})}, NOW + timedelta(days=20))
+    with database.transaction() as session:
+        assert recall_learned(session, NOW + timedelta(days=25)) == {device: frozenset({(4, 62), (4, 63)})}
+        assert recall_learned(session, NOW + timedelta(days=35)) == {device: frozenset({(4, 63)})}
+
+
+def test_refused_callers_and_the_life_of_the_collector_are_told(database: Database) -> None:
+    caller = RefusedCaller("117.136.1.2", "hex:01", "注册包不在名单上", NOW, NOW, 3)
+    with database.transaction() as session:
+        report_refused(session, [caller])
+        report_refused(session, [caller])
+        report_collector(session, CollectorReport(NOW, NOW, 5020))
+        report_collector(session, CollectorReport(NOW, NOW, 5021))
+    with database.reading() as session:
+        assert refused_callers(session, Actor("c", "县", Role.COUNTY, COUNTY)) == (caller,)
+        with pytest.raises(PermissionError):
+            refused_callers(session, Actor("v", "村", Role.VILLAGE, VILLAGE))
+        said = collector_report(session)
+        assert said is not None
+        assert said.dial_in_port == 5021
+        assert not said.is_silent(NOW)
+        assert said.is_silent(NOW + timedelta(minutes=5))
