@@ -10,6 +10,8 @@ from statistics import median
 
 from sqlalchemy.orm import Session
 
+from monitoring.alarms.kinds import STANDSTILL, AlarmKind
+from monitoring.alarms.reads import Alarm, AlarmFilter, alarms
 from monitoring.energy import daily_energy, known_sum
 from monitoring.snapshot import station_views
 from monitoring.states import (
@@ -97,26 +99,62 @@ def _sentence(view: StationView, name: str, opinion: Opinion, now: datetime) -> 
     return f"{where} {name} {lasting}{detail}"
 
 
-def _lines(view: StationView, yields: _Yields, now: datetime) -> Iterable[Attention]:
+_ALARMS = {
+    StationState.FAULT: STANDSTILL,
+    StationState.GRID_OUTAGE: frozenset({AlarmKind.GRID_OUTAGE}),
+    StationState.OFFLINE: frozenset({AlarmKind.COMMUNICATION}),
+}
+"""The alarms that tell of a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known beside the present states: the neighbours' yields, and the open alarms by subject."""
+
+    yields: _Yields
+    alarms: Mapping[tuple[str, str], Sequence[Alarm]]
+
+    def alarm_of(self, station_id: str, device_id: str, state: StationState) -> Alarm | None:
+        """Return the open alarm that tells of a state of a device, or of the whole station."""
+        kinds = _ALARMS.get(state, frozenset())
+        told = (*self.alarms.get((station_id, device_id), ()), *self.alarms.get((station_id, ""), ()))
+        return next((one for one in told if one.kind in kinds), None)
+
+
+def _known(session: Session, views: Sequence[StationView], now: datetime) -> _Known:
+    mine = {view.station_id for view in views}
+    found: dict[tuple[str, str], list[Alarm]] = {}
+    for one in alarms(session, SYSTEM, AlarmFilter(open_only=True, grouped=True)):
+        if one.station_id in mine:
+            found.setdefault((one.station_id, one.device_id), []).append(one)
+    return _Known(_median_yields(session, views, local_date(now)), found)
+
+
+def _lines(view: StationView, known: _Known, now: datetime) -> Iterable[Attention]:
     """Yield one line per station where all of it is concerned, else one per inverter concerned."""
     bad = [item for item in view.inverters if item.opinion.state in NEEDS_ATTENTION]
     if bad and len(bad) == len(view.inverters) and len({item.opinion.state for item in bad}) == 1:
-        yield _line(view, None, yields, now)
+        yield _line(view, None, known, now)
     else:
         for inverter in bad:
-            yield _line(view, inverter, yields, now)
+            yield _line(view, inverter, known, now)
 
 
-def _line(view: StationView, inverter: InverterView | None, yields: _Yields, now: datetime) -> Attention:
+def _line(view: StationView, inverter: InverterView | None, known: _Known, now: datetime) -> Attention:
     opinion = inverter.opinion if inverter else view.opinion
     if inverter is None and opinion.since is None:
         begins = [item.opinion.since for item in view.inverters if item.opinion.since]
         opinion = replace(opinion, since=min(begins, default=None))
     if inverter is None and view.inverters:
         opinion = replace(opinion, reason=view.inverters[0].opinion.reason)
+    told = known.alarm_of(view.station_id, inverter.device_id if inverter else "", opinion.state)
+    if told is not None:
+        opinion = replace(opinion, since=told.opened_at)
     rated = inverter.rated_power_w if inverter else view.rated_power_w
     stopped = opinion.state in {StationState.FAULT, StationState.GRID_OUTAGE}
-    lost = yields.lost_wh(rated, opinion.since, local_date(now)) if stopped and opinion.since else None
+    lost = known.yields.lost_wh(rated, opinion.since, local_date(now)) if stopped and opinion.since else None
+    if told is not None and told.lost_energy_wh is not None:
+        lost = told.lost_energy_wh
     return Attention(
         station_id=view.station_id,
         device_id=inverter.device_id if inverter else "",
@@ -128,6 +166,7 @@ def _line(view: StationView, inverter: InverterView | None, yields: _Yields, now
         lost_wh=lost,
         maintenance_company=view.maintenance_company,
         maintenance_phone=view.maintenance_phone,
+        alarm_id=told.id if told else "",
     )
 
 
@@ -137,8 +176,8 @@ def attention_lines(
     """Return what needs a person, worst first: by state, then by energy lost, then by duration."""
     if not any(item.opinion.state in NEEDS_ATTENTION for view in views for item in view.inverters):
         return ()
-    yields = _median_yields(session, views, local_date(now))
-    lines = [line for view in views for line in _lines(view, yields, now)]
+    known = _known(session, views, now)
+    lines = [line for view in views for line in _lines(view, known, now)]
     lines.sort(key=lambda line: (line.look.rank, -(line.lost_wh or 0), line.since or now, line.station_id))
     return tuple(lines[:limit])
 

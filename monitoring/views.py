@@ -99,7 +99,8 @@ class StateCount:
 class Attention:
     """One thing that needs a person, as a sentence, worst first.
 
-    `since` [UTC] is when it began and `lost_wh` the estimated energy lost so far, None where unknown.
+    `since` [UTC] is when it began and `lost_wh` the estimated energy lost so far, None where unknown;
+    `alarm_id` names the open alarm about it, empty where there is none yet.
     """
 
     station_id: str
@@ -112,6 +113,7 @@ class Attention:
     lost_wh: int | None
     maintenance_company: str
     maintenance_phone: str
+    alarm_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from api.demo.registration import (
 )
 from api.demo.upkeep import play_upkeep
 from documents.files import write_whole
+from monitoring.alarms.watch import estimate_losses
 from monitoring.energy import refresh_daily_energy
 from registry.divisions import DivisionRow
 from registry.secrets import open_key_ring
@@ -136,6 +137,7 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
     progress("每日电量", 0, 1)
     with database.transaction() as session:
         refresh_daily_energy(session, series, now)
+        estimate_losses(session, series, now)
     progress("每日电量", 1, 1)
     return logins
 

@@ -25,9 +25,11 @@ from monitoring.calendar.planned import announce
 from monitoring.work_orders.orders import Entry, NewOrder, Part, act, keep_photo, open_order
 from monitoring.work_orders.states import Action
 from registry.stations import Device, Station
-from store.periods import Period, local_date, local_midnight
+from store.periods import SHANGHAI, Period, local_date, local_midnight
 
 NOTICED = timedelta(minutes=40)
+WEAK_NOTICED = timedelta(days=12)
+"""How long before the demo begins somebody finds the inverter that has been weak for long."""
 HOUR = timedelta(hours=1)
 CLEANED_A_MONTH = 6
 CLEANING_MONTHS = 3
@@ -103,6 +105,15 @@ def play_upkeep(office: Office, until: datetime) -> None:
         _play_calendar(session, office, until)
 
 
+def _in_office(moment: datetime) -> datetime:
+    """Return a moment brought into the hours in which people work, 8:30 to 18:00."""
+    local = moment.astimezone(SHANGHAI)
+    morning = local_midnight(local.date()) + timedelta(hours=8, minutes=30)
+    if local.hour >= 18:  # noqa: PLR2004, the end of the working day
+        return morning + timedelta(days=1)
+    return max(moment, morning)
+
+
 def _by_start(fact: Fact) -> tuple[datetime, str]:
     return fact.start, fact.text
 
@@ -138,11 +149,12 @@ def _play(
     until: datetime,
 ) -> None:
     fact, told, (subject, place, device) = what
-    noticed = fact.start + NOTICED
+    weak = fact.kind is FactKind.WEAK_INVERTER
+    noticed = max(fact.start, until - WEAK_NOTICED) if weak else fact.start + NOTICED
     alarm_id = _open_alarm(session, (fact, told, subject), noticed)
     ended = fact.end <= until
     if told.work:
-        answered = noticed + 2 * HOUR
+        answered = _in_office(noticed + HOUR)
         if answered < until and not (fact.kind is FactKind.COMMUNICATION_GAP and not ended):
             acknowledge(session, office.actor("demo_clerk"), alarm_id, "已通知运维公司", answered)
             order = NewOrder(
@@ -189,7 +201,7 @@ def _handle(
     order_id, told, fact = what
     answered, until = span
     worker, leader = office.actor("demo_worker"), office.actor("demo_leader")
-    accepted = answered + 3 * HOUR
+    accepted = _in_office(answered + 3 * HOUR)
     if accepted < until:
         act(session, worker, order_id, Entry(Action.ACCEPT), accepted)
     if fact.kind is FactKind.WEAK_INVERTER:
@@ -199,22 +211,22 @@ def _handle(
         photo = keep_photo(folder, inverter_photo(office.county.seed, len(fact.text)))
         done = Entry(Action.FINISH, told.done, photos=(photo,), parts=told.parts)
         act(session, worker, order_id, done, fact.end)
-        if fact.end + 20 * HOUR < until:
-            act(session, leader, order_id, Entry(Action.CLOSE, "现场照片和曲线已核对"), fact.end + 20 * HOUR)
-    elif accepted + 22 * HOUR < until:
-        note = Entry(Action.NOTE, "现场已查，等配件到货")
-        act(session, worker, order_id, note, accepted + 22 * HOUR)
+        closed = _in_office(fact.end + 20 * HOUR)
+        if closed < until:
+            act(session, leader, order_id, Entry(Action.CLOSE, "现场照片和曲线已核对"), closed)
+    elif (looked := _in_office(accepted + 22 * HOUR)) < until:
+        act(session, worker, order_id, Entry(Action.NOTE, "现场已查，等配件到货"), looked)
 
 
 def _weak(session: Session, office: Office, order_id: str, told: tuple[_Told, datetime, datetime]) -> None:
     """Play an order whose work did not help: done, looked at, and sent back."""
     words, accepted, until = told
     steps = (
-        (office.actor("demo_worker"), Entry(Action.FINISH, words.done), accepted + 30 * HOUR),
+        (office.actor("demo_worker"), Entry(Action.FINISH, words.done), _in_office(accepted + 30 * HOUR)),
         (
             office.actor("demo_leader"),
             Entry(Action.SEND_BACK, "三天来仍比同镇电站低一成，请再查"),
-            accepted + 102 * HOUR,
+            _in_office(accepted + 102 * HOUR),
         ),
     )
     for who, entry, now in steps:

@@ -26,7 +26,6 @@ from dashboards.month_work import (
 from dashboards.web import reading, render, requires, services_of
 from distribution.settlement.reads import settlements
 from distribution.settlement.valuation import lost_fen
-from monitoring.alarms.reads import alarms
 from monitoring.overview import county_overview, state_counts
 from monitoring.states import NEEDS_ATTENTION
 from monitoring.views import Attention, Overview, StateCount, StationView
@@ -129,17 +128,15 @@ def _worst(session: Session, actor: Actor, overview: Overview, now: datetime) ->
     if not overview.attention:
         return ()
     tariffs = money_for(session, actor, now)
-    told = {(one.station_id, one.device_id): one.id for one in alarms(session, actor) if one.station_id}
     orders = work_orders(session, actor, OrderFilter(open_only=True))
     lines = []
     for item in overview.attention:
-        alarm_id = told.get((item.station_id, item.device_id)) or told.get((item.station_id, ""))
-        order = next((one for one in orders if alarm_id and one.alarm_id == alarm_id), None)
+        order = next((one for one in orders if item.alarm_id and one.alarm_id == item.alarm_id), None)
         lines.append(
             WorstLine(
                 item,
                 lost_fen(tariffs, item.station_id, item.lost_wh),
-                f"/alarms/{alarm_id}" if alarm_id else f"/stations/{item.station_id}",
+                f"/alarms/{item.alarm_id}" if item.alarm_id else f"/stations/{item.station_id}",
                 f"/work-orders/{order.id}" if order else "",
                 order.state_word if order else "",
             )
