@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.collector.plants import COLLECTOR
+
 SHIPPED = Path(__file__).parents[2] / "deploy" / "mosquitto"
-COLLECTOR = ("sunledger-collector", "collector-secret")
 STATIONS = ("station_a", "station_b", "station_1", "station_2", "station_3")
 
 

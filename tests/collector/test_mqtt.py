@@ -2,40 +2,30 @@
 
 import asyncio
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from collector.broker import EmbeddedBroker
-from collector.connections import DeviceLink, LinkState
-from collector.settings import CollectorSettings
+from collector.connections import LinkState
 from collector.simulator import Simulator
-from collector.spool import Spool
 from store.events import EventKind
 from store.quality import Flag
-from store.series import open_series
-from tests.collector.conftest import COLLECTOR, Mosquitto
-from tests.collector.plants import END, START, Bench, SteadyPlant, age, link, to_broker, until, utc_now
-
-KILLS = 1000 if os.environ.get("SUNLEDGER_SOAK") else 12
-
-
-def mqtt_link(station: str, device: str = "inverter", port: int = 0, **changes: object) -> DeviceLink:
-    chosen = {"transport": "mqtt", "host": "", "station_id": station, "profile": "sunledger"}
-    return link(f"{station}_{device}", port, topic=f"pv/{station}/{device}", **(chosen | changes))
-
-
-def settings(port: int, **changes: object) -> CollectorSettings:
-    return to_broker(port, username=COLLECTOR[0], password=COLLECTOR[1], **changes)
+from tests.collector.conftest import Mosquitto
+from tests.collector.plants import (
+    Bench,
+    SteadyPlant,
+    age,
+    mqtt_link,
+    to_broker,
+    to_county_broker,
+    until,
+    utc_now,
+)
+from tests.collector.publishing import left, message, publisher, send
 
 
 async def ready(bench: Bench) -> None:
@@ -43,34 +33,12 @@ async def ready(bench: Bench) -> None:
     await asyncio.to_thread(until, lambda: bench.collector.status().sessions[0][1].subscribed)
 
 
-def publisher(port: int, station: str = "station_a", protocol: int = 5) -> paho.Client:
-    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion(protocol))
-    client.username_pw_set(station, f"{station}-secret")
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    return client
-
-
-def message(number: int, **values: object) -> bytes:
-    milliseconds = round(utc_now().timestamp() * 1000) - 3_600_000 + number
-    return json.dumps({"time": milliseconds, "active_power_w": number, **values}).encode()
-
-
-def send(client: paho.Client, topic: str, payload: bytes) -> None:
-    client.publish(topic, payload, qos=1).wait_for_publish(10)
-
-
-def left(client: paho.Client) -> None:
-    client.disconnect()
-    client.loop_stop()
-
-
 @pytest.mark.parametrize("protocol", [3, 5])
 async def test_a_message_becomes_a_sample_at_the_devices_time(
     tmp_path: Path, broker: Mosquitto, protocol: int
 ) -> None:
     version = 5 if protocol == 5 else 3
-    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(broker.port, protocol=version))
+    bench = Bench(tmp_path, [mqtt_link("station_a")], to_county_broker(broker.port, protocol=version))
     await ready(bench)
     client = publisher(broker.port)
     await asyncio.to_thread(send, client, "pv/station_a/inverter", message(7, generated_energy_wh=123_456))
@@ -89,7 +57,7 @@ async def test_bad_messages_are_set_aside_with_their_reason_and_block_nothing(
     tmp_path: Path, broker: Mosquitto
 ) -> None:
     links = [mqtt_link("station_a"), mqtt_link("station_a", "other")]
-    bench = Bench(tmp_path, links, settings(broker.port))
+    bench = Bench(tmp_path, links, to_county_broker(broker.port))
     await ready(bench)
     client = publisher(broker.port)
     bad = {
@@ -118,7 +86,7 @@ async def test_bad_messages_are_set_aside_with_their_reason_and_block_nothing(
 
 async def test_a_station_cannot_speak_for_another(tmp_path: Path, broker: Mosquitto) -> None:
     links = [mqtt_link("station_a"), mqtt_link("station_b")]
-    bench = Bench(tmp_path, links, settings(broker.port))
+    bench = Bench(tmp_path, links, to_county_broker(broker.port))
     await ready(bench)
     spoofer, honest = publisher(broker.port, "station_a"), publisher(broker.port, "station_b")
     for _ in range(20):
@@ -138,7 +106,7 @@ async def test_a_station_cannot_speak_for_another(tmp_path: Path, broker: Mosqui
 async def test_a_time_far_ahead_is_kept_at_the_time_of_receipt_and_flagged(
     tmp_path: Path, broker: Mosquitto
 ) -> None:
-    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(broker.port))
+    bench = Bench(tmp_path, [mqtt_link("station_a")], to_county_broker(broker.port))
     await ready(bench)
     client = publisher(broker.port)
     ahead = round((utc_now() + timedelta(hours=8)).timestamp() * 1000)
@@ -156,7 +124,7 @@ async def test_forty_days_of_history_are_stored_at_their_time_and_once(
     tmp_path: Path, broker: Mosquitto
 ) -> None:
     mapping = {"profile": "batched_history", "serial": "inv01"}
-    bench = Bench(tmp_path, [mqtt_link("station_a", **mapping)], settings(broker.port))
+    bench = Bench(tmp_path, [mqtt_link("station_a", **mapping)], to_county_broker(broker.port))
     await ready(bench)
     client = publisher(broker.port)
     first = round((utc_now() - timedelta(days=40)).timestamp())
@@ -177,7 +145,7 @@ async def test_forty_days_of_history_are_stored_at_their_time_and_once(
 
 
 async def test_retained_messages_without_a_time_are_not_new_data(tmp_path: Path, broker: Mosquitto) -> None:
-    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(broker.port))
+    bench = Bench(tmp_path, [mqtt_link("station_a")], to_county_broker(broker.port))
     client = publisher(broker.port)
     old = message(3)
     client.publish("pv/station_a/inverter", old, qos=1, retain=True).wait_for_publish(10)
@@ -190,35 +158,8 @@ async def test_retained_messages_without_a_time_are_not_new_data(tmp_path: Path,
     bench.close()
 
 
-async def test_the_broker_may_be_killed_and_nothing_acknowledged_is_lost(
-    tmp_path: Path, broker: Mosquitto
-) -> None:
-    """The collector is away, so the broker alone holds what it acknowledged."""
-    links = [mqtt_link("station_a")]
-    bench = Bench(tmp_path, links, settings(broker.port))
-    await ready(bench)
-    await asyncio.sleep(1.5)
-    await bench.collector.stop()
-    client = publisher(broker.port)
-    for number in range(500):
-        client.publish("pv/station_a/inverter", message(number), qos=1)
-    await asyncio.to_thread(send, client, "pv/station_a/inverter", message(500))
-    await asyncio.to_thread(until, lambda: not client._out_messages)
-    left(client)
-    await asyncio.sleep(1.2)
-    broker.kill()
-    broker.start()
-    (tmp_path / "again").mkdir()
-    again = Bench(tmp_path / "again", links, settings(broker.port))
-    await again.collector.start()
-    await asyncio.to_thread(until, lambda: len(again.stored("station_a_inverter")) == 501)
-    await again.collector.stop()
-    bench.close()
-    again.close()
-
-
 async def test_a_broker_that_comes_back_is_found_again(tmp_path: Path, broker: Mosquitto) -> None:
-    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(broker.port, reconnect_seconds=2))
+    bench = Bench(tmp_path, [mqtt_link("station_a")], to_county_broker(broker.port, reconnect_seconds=2))
     await ready(bench)
     broker.kill()
     await asyncio.to_thread(until, lambda: not bench.collector.status().sessions[0][1].connected)
@@ -234,7 +175,7 @@ async def test_a_broker_that_comes_back_is_found_again(tmp_path: Path, broker: M
 
 async def test_devices_come_and_go_without_dropping_the_session(tmp_path: Path, broker: Mosquitto) -> None:
     one, two = mqtt_link("station_a"), mqtt_link("station_b")
-    bench = Bench(tmp_path, [one], settings(broker.port))
+    bench = Bench(tmp_path, [one], to_county_broker(broker.port))
     await ready(bench)
     since = bench.collector.status().sessions[0][1].since
     await bench.collector.reload([one, two])
@@ -251,80 +192,6 @@ async def test_devices_come_and_go_without_dropping_the_session(tmp_path: Path, 
     bench.close()
 
 
-CONSUMER = """
-import asyncio, sys
-from pathlib import Path
-from collector.connections import DeviceLink
-from collector.runtime import Collector
-from collector.spool import Spool
-from tests.collector.plants import utc_now
-from tests.collector.test_mqtt import mqtt_link, settings
-
-class Nowhere:
-    # The store is away: what counts here is what the spool has taken.
-    from datetime import timedelta
-    settling = timedelta(0)
-    def write(self, batch):
-        from store.series import SeriesUnavailableError
-        raise SeriesUnavailableError("away")
-
-async def main():
-    spool = Spool(Path(sys.argv[1]))
-    collector = Collector([mqtt_link("station_a")], spool=spool, series=Nowhere(), clock=utc_now,
-                          on_event=lambda event: None, settings=settings(int(sys.argv[2])))
-    await collector.start()
-    await asyncio.sleep(3600)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.soak
-async def test_kill_9_of_the_collector_loses_and_doubles_nothing(tmp_path: Path, broker: Mosquitto) -> None:
-    seed, total = 20260603, KILLS * 200
-    chance, path = random.Random(seed), tmp_path / "spool.sqlite3"
-    bench_time = round(utc_now().timestamp() * 1000) - 3_600_000
-
-    def consume() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", CONSUMER, str(path), str(broker.port)]
-        return subprocess.Popen(command, cwd=Path(__file__).parents[2])
-
-    process = consume()
-    await asyncio.to_thread(until, path.exists)
-    await asyncio.sleep(1)
-    client = publisher(broker.port)
-    sent = 0
-    for _ in range(KILLS):
-        for _ in range(200):
-            client.publish(
-                "pv/station_a/inverter",
-                json.dumps({"time": bench_time + sent, "active_power_w": sent}),
-                qos=1,
-            )
-            sent += 1
-        await asyncio.sleep(chance.uniform(0.3, 1.2))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        process = consume()
-    await asyncio.to_thread(until, lambda: not client._out_messages)
-    left(client)
-    await asyncio.sleep(3)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    spool = Spool(path)
-    store = open_series(f"duckdb:///{tmp_path / 'series.duckdb'}")
-    while spool.balance().waiting:
-        assert not spool.deliver(store, now=utc_now()).unavailable
-    table = store.read(["station_a_inverter"], START, END, ["active_power_w"])
-    stored = [round(value) for value in table["active_power_w"].to_pylist()]
-    balance = spool.audit()
-    print(f"seed {seed}: {KILLS} kills, {total} acknowledged by the broker, {balance}")
-    assert stored == list(range(total))
-    assert balance.difference == 0
-    store.close()
-    spool.close()
-
-
 async def test_a_broker_without_version_5_is_spoken_to_in_version_3(tmp_path: Path, free_port: int) -> None:
     levels: list[int] = []
 
@@ -339,7 +206,7 @@ async def test_a_broker_without_version_5_is_spoken_to_in_version_3(tmp_path: Pa
         writer.close()
 
     server = await asyncio.start_server(old_broker, "127.0.0.1", free_port)
-    bench = Bench(tmp_path, [mqtt_link("station_a")], settings(free_port, protocol=5))
+    bench = Bench(tmp_path, [mqtt_link("station_a")], to_county_broker(free_port, protocol=5))
     await bench.collector.start()
     deadline = time.monotonic() + 8
     while not bench.collector.status().sessions[0][1].connected:
@@ -359,7 +226,7 @@ async def test_two_collectors_share_the_load(tmp_path: Path, broker: Mosquitto) 
     for folder in folders:
         folder.mkdir()
         changes = {"shared_group": "county", "client_id": folder.name, "protocol": 5}
-        benches.append(Bench(folder, links, settings(broker.port, **changes)))
+        benches.append(Bench(folder, links, to_county_broker(broker.port, **changes)))
     for bench in benches:
         await ready(bench)
     client = publisher(broker.port)

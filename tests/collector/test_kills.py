@@ -1,0 +1,206 @@
+"""kill -9 of collector and broker, with a real Mosquitto: what was acknowledged is stored, once."""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+
+from collector.spool import Balance, Spool
+from store.series import open_series
+from tests.collector.conftest import Mosquitto
+from tests.collector.plants import END, START, Bench, mqtt_link, to_county_broker, until, utc_now
+from tests.collector.publishing import left, publisher
+
+SOAK = bool(os.environ.get("SUNLEDGER_SOAK"))
+COLLECTOR_KILLS = 1000 if SOAK else 50
+BROKER_KILLS = 100 if SOAK else 6
+MESSAGES_A_LIFE = 40
+TOPIC = "pv/station_a/inverter"
+
+
+class Gateway:
+    """A gateway that numbers its messages and knows which of them the broker has acknowledged."""
+
+    def __init__(self, port: int) -> None:
+        self.began = round(utc_now().timestamp() * 1000) - 3_600_000
+        self.sent = 0
+        self.acknowledged: set[int] = set()
+        self._numbers: dict[int, int] = {}
+        self._client = publisher(port)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_publish = self._published
+
+    def _published(self, _client: paho.Client, _data: object, mid: int, *_rest: object) -> None:
+        number = self._numbers.get(mid)
+        if number is not None:
+            self.acknowledged.add(number)
+
+    def publish(self, count: int) -> None:
+        for _ in range(count):
+            body = {"time": self.began + self.sent, "active_power_w": self.sent}
+            info = self._client.publish(TOPIC, json.dumps(body), qos=1)
+            self._numbers[info.mid] = self.sent
+            self.sent += 1
+
+    def is_heard(self, spool: Path) -> bool:
+        """Publish something that is set aside, and tell whether it, or an earlier one, has come through."""
+        self._client.publish(TOPIC, b"is anybody there?", qos=1).wait_for_publish(10)
+        time.sleep(0.2)
+        return spool.exists() and taken(spool) > 0
+
+    @property
+    def settled(self) -> bool:
+        return not self._client._out_messages
+
+    def close(self) -> None:
+        left(self._client)
+
+
+class Nursery:
+    """Starts collectors in a folder and kills them."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        command = [sys.executable, "-m", "tests.collector.nursery", str(folder), str(port)]
+        self._process = subprocess.Popen(
+            command,
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self._child = int(self._process.stdout.readline())
+
+    def kill(self) -> None:
+        assert self._process.stdout is not None
+        os.kill(self._child, signal.SIGKILL)
+        assert self._process.stdout.readline() == "gone\n"
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@contextmanager
+def nursery(folder: Path, port: int) -> Iterator[Nursery]:
+    made = Nursery(folder, port)
+    try:
+        yield made
+    except BaseException:
+        made.kill()
+        raise
+    finally:
+        made.close()
+
+
+def taken(path: Path) -> int:
+    """How many samples a spool that is in use has taken so far."""
+    row = None
+    # A life that has just begun may not have made its tables yet.
+    with (
+        contextlib.closing(sqlite3.connect(path)) as connection,
+        contextlib.suppress(sqlite3.OperationalError),
+    ):
+        row = connection.execute("SELECT value FROM tally WHERE name = 'published'").fetchone()
+    return row[0] if row else 0
+
+
+def quiet(path: Path, seconds: float) -> None:
+    """Wait until a spool has taken nothing new for a while."""
+    last, since = -1, time.monotonic()
+    while time.monotonic() - since < seconds:
+        now = taken(path)
+        if now != last:
+            last, since = now, time.monotonic()
+        time.sleep(0.1)
+
+
+def outcome(folder: Path) -> tuple[list[int], Balance, int]:
+    """Drain what is left; return the numbers stored, in order, the balance, and the rows in the store."""
+    spool = Spool(folder / "spool.sqlite3")
+    store = open_series(f"duckdb:///{folder / 'series.duckdb'}")
+    while spool.balance().waiting:
+        assert not spool.deliver(store, now=utc_now()).unavailable
+    table = store.read(["station_a_inverter"], START, END, ["active_power_w"])
+    found = (
+        [round(value) for value in table["active_power_w"].to_pylist()],
+        spool.audit(),
+        store.statistics().rows,
+    )
+    store.close()
+    spool.close()
+    return found
+
+
+@pytest.mark.soak
+def test_kill_9_of_the_collector_loses_and_doubles_nothing(tmp_path: Path, broker: Mosquitto) -> None:
+    seed = 20260603
+    chance = random.Random(seed)
+    with nursery(tmp_path, broker.port) as lives:
+        lives.start()
+        gateway = Gateway(broker.port)
+        until(lambda: gateway.is_heard(tmp_path / "spool.sqlite3"))
+        for _ in range(COLLECTOR_KILLS):
+            gateway.publish(MESSAGES_A_LIFE)
+            time.sleep(chance.uniform(0.0, 0.4))
+            lives.kill()
+            lives.start()
+        until(lambda: gateway.settled, 120)
+        quiet(tmp_path / "spool.sqlite3", 2.0)
+        lives.kill()
+    gateway.close()
+    stored, balance, rows = outcome(tmp_path)
+    print(f"seed {seed}: {COLLECTOR_KILLS} kills, {gateway.sent} acknowledged by the broker, {balance}")
+    assert stored == list(range(gateway.sent))
+    assert rows == gateway.sent
+    assert balance.difference == 0
+
+
+@pytest.mark.soak
+async def test_kill_9_of_the_broker_loses_nothing_it_acknowledged(tmp_path: Path, broker: Mosquitto) -> None:
+    """The collector is there in half of the rounds; in the others the broker alone holds the messages."""
+    seed = 20260605
+    chance = random.Random(seed)
+    bench = Bench(tmp_path, [mqtt_link("station_a")], to_county_broker(broker.port, reconnect_seconds=1))
+    await bench.collector.start()
+    await asyncio.to_thread(until, lambda: bench.collector.status().sessions[0][1].subscribed)
+    gateway = Gateway(broker.port)
+    for number in range(BROKER_KILLS):
+        if number % 2 == 1:
+            await bench.collector.reload([])
+        gateway.publish(200)
+        await asyncio.sleep(chance.uniform(0.0, 0.3))
+        broker.kill()
+        broker.start()
+        await bench.collector.reload([mqtt_link("station_a")])
+    await asyncio.to_thread(until, lambda: gateway.settled, 60)
+    await asyncio.to_thread(quiet, tmp_path / "spool.sqlite3", 2.0)
+    await bench.collector.stop()
+    gateway.close()
+    stored = {round(sample.values["active_power_w"]) for sample in bench.stored("station_a_inverter")}
+    lost = gateway.acknowledged - stored
+    print(f"seed {seed}: {BROKER_KILLS} kills, {len(gateway.acknowledged)} acknowledged, {len(lost)} lost")
+    assert len(gateway.acknowledged) >= gateway.sent // 2
+    assert not lost
+    assert bench.spool.audit().difference == 0
+    bench.close()
