@@ -7,16 +7,15 @@ deleted by the server's own retention.
 """
 
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import urllib3
@@ -25,32 +24,24 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
 
-from store.engines.aggregation import covered, downsampled
 from store.engines.batches import (
     Integers,
     boundary_table,
     instant,
-    merge,
     microseconds,
-    read_schema,
-    rounds,
-    shaped,
-    times_us,
 )
 from store.engines.lines import lines, tag, untag
+from store.engines.pivoting import FLAGS, RECEIVED, Points, whole_rows
+from store.engines.serverside import LONG_AGO_US, ServerSeries
 from store.problem import Problem, ProblemsError
-from store.samples import QUANTITIES, SAMPLE_SCHEMA, Sample, samples_to_table, table_to_samples
-from store.series import Conflict, SeriesUnavailableError, Side, Statistics, WriteResult
+from store.samples import QUANTITIES
+from store.series import SeriesUnavailableError, Side, Statistics
 
 SETTING = "SUNLEDGER_SERIES_URL"
 MS = 1000
 END_OF_TIME_MS = 2_524_608_000_000
-BEGIN_OF_TIME_MS = 157_766_400_000
 MILLISECONDS: Any = WritePrecision.MS
 DEVICES_AT_ONCE = 300
-NEIGHBOURHOOD_MS = 600_000
-LOOK_SECONDS = 5.0
-LOOK_BACK_MS = 86_400_000
 WRONG_RETENTION = {"1", "1M", "1m"}
 
 
@@ -93,22 +84,20 @@ def open_victoriametrics(url: str) -> "VictoriaMetricsStore":
     return store
 
 
-class VictoriaMetricsStore:
+class VictoriaMetricsStore(ServerSeries):
     """Samples in VictoriaMetrics; see `store.series.SeriesStore` for what each function promises."""
 
     settling = timedelta(seconds=30)
+    unit_us = MS
 
     def __init__(self, address: Address) -> None:
+        super().__init__()
         self._address = address
         self._client = InfluxDBClient(
             url=address.base + address.write_path, token=address.token or "-", org="-", enable_gzip=True
         )
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
         self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=False)
-        self._writing = threading.RLock()
-        self._newest: dict[str, int] | None = None
-        self._looked_at = float("-inf")
-        self._latest: dict[str, Sample] = {}
         self._dirty = False
 
     def check(self) -> None:
@@ -163,7 +152,7 @@ class VictoriaMetricsStore:
 
     def _export(
         self, device_ids: Sequence[str], span_ms: tuple[int, int], names: Sequence[str]
-    ) -> Iterator[tuple[str, str, Integers, list[Any]]]:
+    ) -> Iterator[tuple[str, str, Integers, npt.NDArray[np.float64]]]:
         """Yield (device, field, times [ms], values) of every series with values in [low, high)."""
         self._settle()
         for position in range(0, len(device_ids), DEVICES_AT_ONCE):
@@ -178,7 +167,8 @@ class VictoriaMetricsStore:
                 series = orjson.loads(line)
                 name = series["metric"]["__name__"].removeprefix(f"{self._address.measurement}_")
                 times = np.asarray(series["timestamps"], np.int64)
-                yield untag(series["metric"]["device"]), name, times, series["values"]
+                values = np.asarray(series["values"], np.float64)
+                yield untag(series["metric"]["device"]), name, times, values
 
     def _selector(self, name: str, device_ids: Sequence[str]) -> str:
         devices = "|".join(re.escape(tag(device_id)) for device_id in device_ids).replace("\\", "\\\\")
@@ -186,160 +176,26 @@ class VictoriaMetricsStore:
 
     # Writing
 
-    def write(self, batch: pa.Table) -> WriteResult:
-        """Store a batch; durable after `settling`; see the contract."""
-        table = _in_milliseconds(shaped(batch))
-        if not table.num_rows:
-            return WriteResult(0, 0)
-        encoded = table.column("device_id").combine_chunks().dictionary_encode()
-        numbers = encoded.indices.to_numpy().astype(np.int64)
-        times = times_us(table)
-        stored = 0
-        conflicts: list[Conflict] = []
-        with self._writing:
-            for rows in rounds(numbers, times):
-                fresh, found = self._write_round(table.take(rows))
-                stored += fresh
-                conflicts += found
-        return WriteResult(stored, table.num_rows - stored, tuple(conflicts))
-
-    def _write_round(self, table: pa.Table) -> tuple[int, Sequence[Conflict]]:
-        newest = self._newest_times()
-        ids, times = table.column("device_id").to_pylist(), (times_us(table) // MS).tolist()
-        late = [n for n, (d, t) in enumerate(zip(ids, times, strict=True)) if t <= newest.get(d, -1)]
-        kept = np.ones(len(ids), bool)
-        conflicts: tuple[Conflict, ...] = ()
-        completed: list[pa.Table] = []
-        if late:
-            kept, conflicts, completed = self._merge_stored(table, late)
-        fresh = table.filter(pa.array(kept))
-        self._send(pa.concat_tables([fresh, *completed]))
-        self._remember(fresh)
-        return fresh.num_rows, conflicts
-
-    def _merge_stored(
-        self, table: pa.Table, late: list[int]
-    ) -> tuple[Any, tuple[Conflict, ...], list[pa.Table]]:
-        offered = table.take(late)
-        times = times_us(offered) // MS
-        ids = offered.column("device_id").to_pylist()
-        stored = self._rows(sorted(set(ids)), (int(times.min()), int(times.max()) + 1), list(QUANTITIES))
-        keys = zip(stored.column("device_id").to_pylist(), (times_us(stored) // MS).tolist(), strict=True)
-        place = {key: row for row, key in enumerate(keys)}
-        pairs = [
-            (n, place[key]) for n, key in enumerate(zip(ids, times.tolist(), strict=True)) if key in place
-        ]
-        kept = np.ones(table.num_rows, bool)
-        kept[[late[n] for n, _ in pairs]] = False
-        if not pairs:
-            return kept, (), []
-        result = merge(stored.take([row for _, row in pairs]), offered.take([n for n, _ in pairs]))
-        changed = result.merged.take(np.asarray(result.changed, np.int64))
-        for device_id in changed.column("device_id").to_pylist():
-            self._latest.pop(device_id, None)
-        return kept, result.conflicts, [changed]
-
     def _send(self, table: pa.Table) -> None:
-        if table.num_rows:
-            text = "\n".join(lines(table, self._address.measurement, unit_us=MS, typed=False))
-            with _translated():
-                self._api.write(bucket="sunledger", record=text, write_precision=MILLISECONDS)
-            self._dirty = True
-
-    def _remember(self, table: pa.Table) -> None:
-        newest = self._newest_times()
-        last: dict[str, int] = {}
-        for row, (device_id, time) in enumerate(
-            zip(table.column("device_id").to_pylist(), (times_us(table) // MS).tolist(), strict=True)
-        ):
-            if time > newest.get(device_id, -1):
-                newest[device_id] = time
-                last[device_id] = row
-        for sample in table_to_samples(table.take(list(last.values()))) if last else []:
-            self._latest[sample.device_id] = sample
+        text = "\n".join(lines(table, self._address.measurement, unit_us=MS, typed=False))
+        with _translated():
+            self._api.write(bucket="sunledger", record=text, write_precision=MILLISECONDS)
+        self._dirty = True
 
     # Reading
 
-    def _newest_times(self) -> dict[str, int]:
-        """Return the newest time [ms] of every device, asked for once and kept up to date by writing."""
-        if self._newest is None:
-            self._newest = self._newest_since(BEGIN_OF_TIME_MS)
-            self._looked_at = monotonic()
-        return self._newest
-
-    def _newest_since(self, since_ms: int) -> dict[str, int]:
-        window = f"{END_OF_TIME_MS - since_ms}ms"
+    def _newest_since(self, since: int) -> dict[str, int]:
+        window = f"{END_OF_TIME_MS - since}ms"
         expression = f"tlast_over_time({self._address.measurement}_flags[{window}])"
         return {device: _milliseconds(value) for device, value in self._query(expression, END_OF_TIME_MS)}
 
-    def _look(self) -> None:
-        """Learn what other processes have written lately; looks at most once in `LOOK_SECONDS`.
-
-        A day before the newest sample of all is enough: an older backlog reaches that day as it drains.
-        """
-        newest = self._newest_times()
-        if monotonic() - self._looked_at < LOOK_SECONDS:
-            return
-        since = max(newest.values()) - LOOK_BACK_MS if newest else BEGIN_OF_TIME_MS
-        for device_id, moment in self._newest_since(since).items():
-            if moment > newest.get(device_id, -1):
-                newest[device_id] = moment
-                self._latest.pop(device_id, None)
-        self._looked_at = monotonic()
-
-    def latest(self, device_ids: Sequence[str] | None = None) -> Mapping[str, Sample]:
-        """Return the newest sample of each device; see the contract."""
-        with self._writing:
-            self._look()
-            newest = self._newest_times()
-            wanted = [d for d in (newest if device_ids is None else device_ids) if d in newest]
-            self._load_latest([d for d in wanted if d not in self._latest])
-            return {device_id: self._latest[device_id] for device_id in wanted if device_id in self._latest}
-
-    def _load_latest(self, device_ids: list[str]) -> None:
-        newest = self._newest_times()
-        waiting = sorted(device_ids, key=lambda device_id: newest[device_id])
-        while waiting:
-            first = newest[waiting[0]]
-            group = [d for d in waiting if newest[d] - first <= NEIGHBOURHOOD_MS]
-            waiting = waiting[len(group) :]
-            table = self._rows(sorted(group), (first, newest[group[-1]] + 1), list(QUANTITIES))
-            for sample in table_to_samples(table):
-                self._latest[sample.device_id] = sample
-
-    def _rows(self, device_ids: Sequence[str], span_ms: tuple[int, int], names: Sequence[str]) -> pa.Table:
+    def _rows(self, device_ids: Sequence[str], span: tuple[int, int], names: Sequence[str]) -> pa.Table:
         """Return whole rows (SAMPLE_SCHEMA) of [low, high), ordered by device and time."""
-        rows: dict[str, tuple[Integers, dict[str, list[Any]]]] = {}
-        series: dict[str, dict[str, tuple[Integers, list[Any]]]] = {}
-        for device_id, name, times, values in self._export(
-            device_ids, span_ms, ["flags", "received_us", *names]
-        ):
-            series.setdefault(device_id, {})[name] = (times, values)
-        for device_id, fields in series.items():
-            if "flags" in fields:
-                rows[device_id] = (fields["flags"][0], _aligned(fields))
-        tables = [_wide(device_id, *rows[device_id]) for device_id in sorted(rows)]
-        return pa.concat_tables(tables) if tables else SAMPLE_SCHEMA.empty_table()
-
-    def read(
-        self, device_ids: Sequence[str], start: datetime, end: datetime, quantities: Sequence[str]
-    ) -> pa.Table:
-        """Return the chosen quantities, ordered by device and time; see the contract."""
-        schema = read_schema(quantities)
-        span = (-(-microseconds(start) // MS), -(-microseconds(end) // MS))
-        if span[0] >= span[1] or not device_ids:
-            return schema.empty_table()
-        return self._rows(sorted(set(device_ids)), span, list(quantities)).select(schema.names).cast(schema)
-
-    def downsample(
-        self,
-        device_ids: Sequence[str],
-        interval: tuple[datetime, datetime],
-        step: timedelta,
-        quantities: Mapping[str, str],
-    ) -> pa.Table:
-        """Return aligned aggregates per device and step; see the contract."""
-        return downsampled(self.read(device_ids, *interval, list(quantities)), step, quantities)
+        fields = [FLAGS, RECEIVED, *names]
+        return whole_rows(
+            Points(name, device_id, times * MS, values)
+            for device_id, name, times, values in self._export(device_ids, span, fields)
+        )
 
     def boundary_readings(
         self, device_ids: Sequence[str], quantity: str, boundaries: Sequence[datetime], side: Side = "both"
@@ -369,12 +225,6 @@ class VictoriaMetricsStore:
                 moment = instant(_milliseconds(times[device_id]) * MS)
                 found[device_id] = (moment, round(float(value)))
         return found
-
-    def coverage(
-        self, device_ids: Sequence[str], interval: tuple[datetime, datetime], step: timedelta
-    ) -> pa.Table:
-        """Return received and expected steps per device; see the contract."""
-        return covered(self.read(device_ids, *interval, []), device_ids, interval, step)
 
     # Keeping
 
@@ -430,43 +280,8 @@ def _text(response: urllib3.BaseHTTPResponse) -> str:
 
 
 def _window(until_ms: int) -> str:
-    return f"{until_ms - BEGIN_OF_TIME_MS}ms"
+    return f"{until_ms - LONG_AGO_US // MS}ms"
 
 
 def _milliseconds(seconds: str) -> int:
     return round(float(seconds) * MS)
-
-
-def _in_milliseconds(table: pa.Table) -> pa.Table:
-    """Return the table with times cut to the millisecond that the server keeps."""
-    place = table.schema.get_field_index("time")
-    times = pa.array(times_us(table) // MS * MS).cast(SAMPLE_SCHEMA.field("time").type)
-    return table.set_column(place, SAMPLE_SCHEMA.field("time"), times)
-
-
-def _aligned(fields: Mapping[str, tuple[Integers, list[Any]]]) -> dict[str, list[Any]]:
-    """Return every field's values at the times of `flags`, None where it has none."""
-    rows = {time: row for row, time in enumerate(fields["flags"][0].tolist())}
-    aligned: dict[str, list[Any]] = {}
-    for name, (times, values) in fields.items():
-        cells: list[Any] = [None] * len(rows)
-        for time, value in zip(times.tolist(), values, strict=True):
-            if time in rows:
-                cells[rows[time]] = value
-        aligned[name] = cells
-    return aligned
-
-
-def _wide(device_id: str, times: Integers, fields: Mapping[str, list[Any]]) -> pa.Table:
-    names = [name for name in fields if name in QUANTITIES]
-    samples = [
-        Sample(
-            device_id,
-            instant(time * MS),
-            instant(round(fields["received_us"][row] or time * MS)),
-            {name: fields[name][row] for name in names if fields[name][row] is not None},
-            int(fields["flags"][row]),
-        )
-        for row, time in enumerate(times.tolist())
-    ]
-    return samples_to_table(samples)

@@ -72,7 +72,7 @@ def test_after_a_crash_the_batch_can_be_sent_again(tmp_path, start_victoria_metr
 
 
 def test_what_another_process_writes_becomes_the_latest(tmp_path, start_victoria_metrics, monkeypatch):
-    monkeypatch.setattr("store.engines.victoriametrics.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("store.engines.serverside.LOOK_SECONDS", 0.0)
     with start_victoria_metrics(tmp_path) as (port, _):
         collector, web = (open_series(f"victoriametrics://127.0.0.1:{port}") for _ in range(2))
         assert web.latest() == {}
