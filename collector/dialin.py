@@ -202,6 +202,7 @@ class DialInListener:
         self._clock = clock
         self._slots: dict[bytes, _Slot] = {}
         self._lobby: set[_Caller] = set()
+        self.refusals = 0
         self._refused: dict[tuple[str, str, str], RefusedCaller] = {}
         self._server: asyncio.Server | None = None
 
@@ -282,6 +283,7 @@ class DialInListener:
 
     def refuse(self, caller: _Caller, reason: str, said: bytes = b"") -> None:
         """Show that a caller was refused: on the list, and as an event once an hour."""
+        self.refusals += 1
         now, packet = self._clock(), packet_text(said[:SHOWN_BYTES]) if said else ""
         key = (caller.peer, packet, reason)
         known = self._refused.pop(key, None)

@@ -27,6 +27,12 @@ class CollectorMetrics(MetricSource):
         status = self._collector.status()
         yield from _connections(status.connections)
         yield from _spool(status)
+        dial_in = self._collector.dial_in
+        yield CounterMetricFamily(
+            "sunledger_dial_in_refused",
+            "calls of DTUs that were refused",
+            value=dial_in.refusals if dial_in is not None else 0,
+        )
         session = GaugeMetricFamily(
             "sunledger_broker_connected", "1 while the session with the broker stands", labels=["broker"]
         )
@@ -47,6 +53,13 @@ def _connections(statuses: tuple[ConnectionStatus, ...]) -> Iterator[Metric]:
         "sunledger_device_skipped_polls", "polls skipped because the line was busy", labels=LABELS
     )
     volume = GaugeMetricFamily("sunledger_device_bytes_today", "bytes exchanged today", labels=LABELS)
+    requests = GaugeMetricFamily("sunledger_device_requests_today", "requests sent today", labels=LABELS)
+    crowded = GaugeMetricFamily(
+        "sunledger_device_oversubscribed", "1 while the line has more than it can ask", labels=LABELS
+    )
+    capped = GaugeMetricFamily(
+        "sunledger_device_capped", "1 while the line has reached the cap of the day", labels=LABELS
+    )
     for one in statuses:
         names = [one.link.device_id, one.link.station_id]
         good.add_metric(names, 1.0 if one.state is LinkState.GOOD else 0.0)
@@ -58,7 +71,10 @@ def _connections(statuses: tuple[ConnectionStatus, ...]) -> Iterator[Metric]:
         missed.add_metric(names, one.missed)
         skipped.add_metric(names, one.skipped)
         volume.add_metric(names, one.bytes_exchanged)
-    yield from (good, last, latency, polls, missed, skipped, volume)
+        requests.add_metric(names, one.requests)
+        crowded.add_metric(names, 1.0 if one.state is LinkState.OVERSUBSCRIBED else 0.0)
+        capped.add_metric(names, 1.0 if one.state is LinkState.CAPPED else 0.0)
+    yield from (good, last, latency, polls, missed, skipped, volume, requests, crowded, capped)
 
 
 def _spool(status: CollectorStatus) -> Iterator[Metric]:

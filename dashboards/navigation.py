@@ -37,7 +37,16 @@ _GROUPS: dict[str, tuple[tuple[str, str, Permission], ...]] = {
         ("可用率", "/availability", Permission.VIEW_STATIONS),
         ("运维指标", "/indicators", Permission.VIEW_STATIONS),
         ("运行月报", "/uptime-report", Permission.VIEW_STATIONS),
+        ("连接", "/connections", Permission.VIEW_STATIONS),
         ("事件记录", "/events", Permission.VIEW_STATIONS),
+    ),
+    "/households": (
+        ("农户", "/households", Permission.VIEW_HOUSEHOLDS),
+        ("五本账", "/books", Permission.VIEW_HOUSEHOLDS),
+        ("核查", "/reviews", Permission.VIEW_HOUSEHOLDS),
+        ("账户变更", "/account-changes", Permission.VIEW_HOUSEHOLDS),
+        ("数据比对", "/exchanges", Permission.EDIT_REGISTRY),
+        ("台账导入", "/registry/import", Permission.EDIT_REGISTRY),
     ),
 }
 """The pages behind an entry of the menu, by the entry's address."""

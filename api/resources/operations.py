@@ -5,27 +5,48 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
+from sqlalchemy.orm import Session
 
+from collector.reports import connection_reports, refused_callers
 from collector.runtime import Collector
-from dashboards.web import NotFoundError, requires
+from dashboards.web import NotFoundError, reading, requires
 from registry.actors import Actor, Permission
 
 router = APIRouter(tags=["运行"])
+Reading = Annotated[Session, Depends(reading)]
 Operator = Annotated[Actor, Depends(requires(Permission.VIEW_OPERATIONS))]
 
 
 class ConnectionOut(BaseModel):
-    """How one device's connection is doing; counts are since the collector started."""
+    """How one device's connection is doing; counts are since the collector started, the last two of today."""
 
     device_id: str
+    station_id: str
+    transport: str
     address: str
     state: str
     label: str
     last_good_at: datetime | None
     last_error: str
+    last_error_at: datetime | None
+    failing_since: datetime | None
     latency_ms: float | None
     polls: int
     missed: int
+    skipped: int
+    requests_today: int
+    bytes_today: int
+
+
+class RefusedCallerOut(BaseModel):
+    """A DTU that called and was not let in; `packet` is as it would be registered."""
+
+    peer: str
+    packet: str
+    reason: str
+    first_at: datetime
+    last_at: datetime
+    count: int
 
 
 class BalanceOut(BaseModel):
@@ -48,22 +69,44 @@ def _collector(request: Request) -> Collector:
 
 
 @router.get("/connections")
-def connections(request: Request, actor: Operator) -> list[ConnectionOut]:
-    """Return the connections to the devices of the area; 404 where this process does not collect."""
+def connections(actor: Operator, session: Reading) -> list[ConnectionOut]:
+    """Return the connections to the devices of the area as the collector last reported them, worst first."""
     return [
         ConnectionOut(
-            device_id=one.link.device_id,
-            address=one.link.address,
+            device_id=one.device.id,
+            station_id=one.station.id,
+            transport=one.device.transport,
+            address=one.device.topic or f"{one.device.host}:{one.device.port}#{one.device.unit_id}",
             state=one.state,
             label=one.label,
             last_good_at=one.last_good_at,
             last_error=one.last_error,
+            last_error_at=one.last_error_at,
+            failing_since=one.failing_since,
             latency_ms=one.latency_ms,
             polls=one.polls,
             missed=one.missed,
+            skipped=one.skipped,
+            requests_today=one.requests_today,
+            bytes_today=one.bytes_today,
         )
-        for one in _collector(request).connections()
-        if actor.covers(one.link.division_code)
+        for one in connection_reports(session, actor)
+    ]
+
+
+@router.get("/collector/refused-callers")
+def refused(actor: Operator, session: Reading) -> list[RefusedCallerOut]:
+    """Return the DTUs that called and were not let in, the latest first."""
+    return [
+        RefusedCallerOut(
+            peer=one.peer,
+            packet=one.packet,
+            reason=one.reason,
+            first_at=one.first_at,
+            last_at=one.last_at,
+            count=one.count,
+        )
+        for one in refused_callers(session, actor)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from dashboards.pages import (
     account,
+    connections,
     contacts,
     downloads,
     events,
@@ -14,6 +15,7 @@ from dashboards.pages import (
     plan,
     plan_trial,
     plans,
+    registry,
     run,
     running,
     settlement_import,
@@ -46,8 +48,10 @@ ROUTERS = (
     household.router,
     households.router,
     events.router,
+    connections.router,
     plans.router,
     plan_trial.router,
     plan.router,
     *running.ROUTERS,
+    *registry.ROUTERS,
 )

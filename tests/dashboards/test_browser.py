@@ -95,6 +95,7 @@ def pages(county) -> list[str]:
         "/households",
         f"/households/{county.households[0].id}",
         "/events",
+        "/connections",
         "/account",
     ]
 

@@ -72,6 +72,7 @@ def pages(county) -> list[str]:
         "/payouts",
         f"/payouts?month={month}",
         "/events",
+        "/connections",
         "/events?kind=communication",
         "/account",
         "/account/password",
