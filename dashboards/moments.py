@@ -26,7 +26,8 @@ def read_moment(text: str, where: str) -> datetime:
         raise ProblemsError([wrong]) from error
 
 
-def _read_day(text: str, where: str) -> date:
+def read_day(text: str, where: str) -> date:
+    """Read a date field; raises ProblemsError with the field's name."""
     try:
         return date.fromisoformat(text.strip())
     except ValueError as error:
@@ -66,8 +67,8 @@ def asked_span(first: str, last: str, now: datetime, days: int) -> Span:
     Raises ProblemsError when the days are none, the wrong way round, in the future, or too many.
     """
     today = local_date(now)
-    end = _read_day(last, "到") if last else today
-    begin = _read_day(first, "从") if first else min(end, today) - timedelta(days=days - 1)
+    end = read_day(last, "到") if last else today
+    begin = read_day(first, "从") if first else min(end, today) - timedelta(days=days - 1)
     problems = []
     if begin > end:
         problems.append(Problem("从、到", "开始日期在结束日期之后", "换一下两个日期"))

@@ -180,6 +180,18 @@ def request_change(
     return row.id
 
 
+def ask_for_change(
+    session: Session, actor: Actor, ring: KeyRing, wanted: WantedAccount, reason: tuple[str, datetime]
+) -> str:
+    """Ask for another payee account with a written reason and its moment, as a page does.
+
+    Raises ProblemsError also where no reason is written.
+    """
+    if not reason[0].strip():
+        raise ProblemsError([Problem("理由", "没有写理由", "例如：原卡遗失，本人申请")])
+    return request_change(session, actor, ring, wanted, Disclosure(*reason))
+
+
 def confirm_change(session: Session, actor: Actor, change_id: str, now: datetime) -> date:
     """Confirm another person's change and return the day from which the new account holds.
 
