@@ -157,3 +157,13 @@ def open_series(url: str) -> SeriesStore:
     from store.engines import open_engine
 
     return open_engine(url)
+
+
+def prepare_series(url: str) -> None:
+    """Make on its server what the engine named by `url` needs there; running it again changes nothing.
+
+    Raises ProblemsError when the server refuses.
+    """
+    from store.engines import prepare_engine
+
+    prepare_engine(url)

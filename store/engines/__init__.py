@@ -6,11 +6,12 @@ Owns the choice of the engine by the scheme of the address. An engine is importe
 from urllib.parse import urlsplit
 
 from store.problem import Problem, ProblemsError
+from store.redaction import redact
 from store.series import SeriesStore
 
 
 def open_engine(url: str) -> SeriesStore:
-    """Open the engine that `url` names: `duckdb:///FILE` or `victoriametrics://HOST:PORT`.
+    """Open the engine that `url` names: `duckdb:///FILE`, `victoriametrics://HOST:PORT` or `influxdb://…`.
 
     Raises ProblemsError for an unknown scheme or a store that cannot be opened.
     """
@@ -23,12 +24,27 @@ def open_engine(url: str) -> SeriesStore:
         from store.engines.victoriametrics import open_victoriametrics
 
         return open_victoriametrics(url)
-    raise ProblemsError(
-        [
-            Problem(
-                "SUNLEDGER_SERIES_URL",
-                f"“{url}” 不是时序库地址",
-                "写成 duckdb:///文件路径 或 victoriametrics://主机:8428",
-            )
-        ]
+    if scheme in {"influxdb", "influxdb+https"}:
+        from store.engines.influxdb import open_influxdb
+
+        return open_influxdb(url)
+    raise ProblemsError([_unknown(url)])
+
+
+def prepare_engine(url: str) -> None:
+    """Make on a server what the engine needs there (a bucket with its retention); embedded ones need nothing.
+
+    Raises ProblemsError when the server refuses.
+    """
+    if urlsplit(url).scheme in {"influxdb", "influxdb+https"}:
+        from store.engines.influxdb import prepare_influxdb
+
+        prepare_influxdb(url)
+
+
+def _unknown(url: str) -> Problem:
+    return Problem(
+        "SUNLEDGER_SERIES_URL",
+        f"“{redact(url)}” 不是时序库地址",
+        "写成 duckdb:///文件路径、victoriametrics://主机:8428 或 influxdb://主机:8086/组织/存储桶",
     )

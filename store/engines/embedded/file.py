@@ -37,6 +37,7 @@ from store.engines.embedded.layout import (
 )
 from store.engines.embedded.log import BatchLog
 from store.problem import Problem, ProblemsError
+from store.samples import Sample
 from store.series import SeriesUnavailableError
 
 Result = TypeVar("Result")
@@ -86,6 +87,7 @@ class EmbeddedFile:
         self._newest: Integers = NOTHING
         self._oldest: Integers = NOTHING
         self._latest: dict[int, tuple[pa.Table, int]] = {}
+        self._told: dict[int, Sample] = {}
         self._writer = self._connection.cursor()
         self._filer = self._connection.cursor()
         try:

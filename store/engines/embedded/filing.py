@@ -219,6 +219,8 @@ class FilingFile(EmbeddedFile):
     def close(self) -> None:
         """File what is new, and release the file; what cannot be filed stays in the log."""
         with self._writing:
+            if self._stopping:
+                return
             self._end_thread()
             atexit.unregister(self._end_thread)
             with suppress(SeriesUnavailableError, duckdb.Error):

@@ -49,13 +49,16 @@ class ReadingFile(WritingFile):
         while self._load_latest(device_ids):
             pass
         with self._lists:
+            numbers = self._reporting(device_ids)
             groups: dict[int, tuple[pa.Table, list[int]]] = {}
-            for number in self._reporting(device_ids):
-                if number in self._latest:
+            for number in numbers:
+                if number in self._latest and number not in self._told:
                     rows, row = self._latest[number]
                     groups.setdefault(id(rows), (rows, []))[1].append(row)
-        taken = [rows.take(picked) for rows, picked in groups.values()]
-        samples = table_to_samples(pa.concat_tables(taken)) if taken else []
+            taken = [rows.take(picked) for rows, picked in groups.values()]
+            for sample in table_to_samples(pa.concat_tables(taken)) if taken else []:
+                self._told[self._numbers[sample.device_id]] = sample
+            samples = [self._told[number] for number in numbers if number in self._told]
         return {sample.device_id: sample for sample in samples}
 
     def _reporting(self, device_ids: Sequence[str] | None) -> list[int]:

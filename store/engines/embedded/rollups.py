@@ -183,6 +183,7 @@ class RollUpFile(ReadingFile):
             for number in np.flatnonzero((self._newest < limit) & (self._newest != NEVER)):
                 self._newest[number], self._oldest[number] = NEVER, FOREVER
                 self._latest.pop(int(number), None)
+                self._told.pop(int(number), None)
             touched = np.flatnonzero(self._oldest < limit)
             self._oldest[touched] = FOREVER
         left = set(touched.tolist())

@@ -207,6 +207,7 @@ class WritingFile(FilingFile):
             self._changes += bool(len(outcome.changed))
             for number in outcome.changed:
                 self._latest.pop(int(number), None)
+                self._told.pop(int(number), None)
             numbers, times = outcome.numbers, outcome.times
             order = np.lexsort((times, numbers))
             last = (
@@ -220,6 +221,8 @@ class WritingFile(FilingFile):
                 rows = outcome.table.take(newer)
                 self._latest.update({int(n): (rows, i) for i, n in enumerate(numbers[newer])})
                 self._newest[numbers[newer]] = times[newer]
+                for number in numbers[newer].tolist():
+                    self._told.pop(number, None)
 
 
 def _put_in_place(cursor: Any, table: str, rows: pa.Table) -> None:
