@@ -70,10 +70,10 @@ def asked_span(first: str, last: str, now: datetime, days: int) -> Span:
     end = read_day(last, "到") if last else today
     begin = read_day(first, "从") if first else min(end, today) - timedelta(days=days - 1)
     problems = []
-    if begin > end:
-        problems.append(Problem("从、到", "开始日期在结束日期之后", "换一下两个日期"))
-    elif begin > today or begin.year < 2000:  # noqa: PLR2004, before any station
+    if begin > today or begin.year < 2000:  # noqa: PLR2004, before any station
         problems.append(Problem("从", "这一天没有数据可看", "选一个已经开始的日期"))
+    elif begin > end:
+        problems.append(Problem("从、到", "开始日期在结束日期之后", "换一下两个日期"))
     elif (end - begin).days >= LONGEST_DAYS:
         problems.append(Problem("从、到", f"超过 {LONGEST_DAYS} 天", "分成几段来看"))
     if problems:
