@@ -170,6 +170,7 @@ def hand(folder: str, load: Load) -> dict[str, float]:
     """The figures of DuckDB as one would use it by hand, with the same bounds."""
     peak, path = Peak(), Path(folder) / "hand.duckdb"
     connection = duckdb.connect(str(path), config={"memory_limit": MEMORY, "threads": "2"})
+    connection.execute("SET enable_progress_bar = false")
     connection.register("empty", SAMPLE_SCHEMA.empty_table())
     connection.execute("CREATE TABLE samples AS SELECT * FROM empty")
 

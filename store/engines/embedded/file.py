@@ -88,8 +88,7 @@ class EmbeddedFile:
         self._oldest: Integers = NOTHING
         self._latest: dict[int, tuple[pa.Table, int]] = {}
         self._told: dict[int, Sample] = {}
-        self._writer = self._connection.cursor()
-        self._filer = self._connection.cursor()
+        self._writer, self._filer = self._cursor(), self._cursor()
         try:
             self._prepare()
             self._log = BatchLog(Path(f"{self._path}.log"))
@@ -97,6 +96,12 @@ class EmbeddedFile:
             self._connection.close()
             how = "检查目录的权限和磁盘空间；文件若只读，请改正它的权限"
             raise ProblemsError([Problem(str(self._path), f"时序库打不开：{error}", how)]) from error
+
+    def _cursor(self) -> Any:
+        """Return a new cursor, which shows no progress on anybody's terminal."""
+        cursor = self._connection.cursor()
+        cursor.execute("SET enable_progress_bar = false")
+        return cursor
 
     def _prepare(self) -> None:
         run = self._writer.execute
@@ -205,7 +210,7 @@ class EmbeddedFile:
         while True:
             self._open_if_broken()
             sources = self._sources()
-            with self._guarded(), self._connection.cursor() as cursor:
+            with self._guarded(), self._cursor() as cursor:
                 cursor.execute("BEGIN TRANSACTION")
                 try:
                     result = question(cursor, sources)
