@@ -8,7 +8,7 @@ import random
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count, repeat
+from functools import lru_cache
 
 from collector.connections import DeviceLink
 from collector.modbus import LineClient, ModbusClient, Ok, Permanent, Result, Retryable
@@ -259,5 +259,10 @@ def _addresses(item: Field) -> range:
 
 
 def _keep(words: dict[tuple[int, int], int], block: Block, result: Ok) -> None:
-    places = zip(repeat(block.function_code), count(block.address), result.words, strict=False)
-    words.update(((code, address), word) for code, address, word in places)
+    words.update(zip(_places(block), result.words, strict=False))
+
+
+@lru_cache(maxsize=10_000)
+def _places(block: Block) -> tuple[tuple[int, int], ...]:
+    """Return the place of every word of a block; made once, because every poll needs them."""
+    return tuple((block.function_code, block.address + index) for index in range(block.count))
