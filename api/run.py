@@ -75,7 +75,7 @@ def run_roles(services: Services, settings: Settings) -> None:
         if ServiceRole.COLLECTOR in settings.roles:
             collector = stack.enter_context(collecting(services, settings))
         if ServiceRole.SCHEDULER in settings.roles:
-            stack.enter_context(_scheduling(services))
+            stack.enter_context(_scheduling(services, settings))
         logger.info("started", roles=roles)
         if ServiceRole.WEB in settings.roles:
             _serve(services, settings, collector, stop)
@@ -86,10 +86,13 @@ def run_roles(services: Services, settings: Settings) -> None:
 
 
 @contextmanager
-def _scheduling(services: Services) -> Iterator[None]:
+def _scheduling(services: Services, settings: Settings) -> Iterator[None]:
+    from api.alarming import alarm_pulses
+    from api.notifications.channels import channels_of
     from api.tasks import handlers, pulses, tasks
 
-    scheduler = Scheduler(services, handlers(services), tasks(), pulses(services))
+    beside = (*pulses(services), *alarm_pulses(services, channels_of(settings)))
+    scheduler = Scheduler(services, handlers(services), tasks(), beside)
     scheduler.start()
     try:
         yield

@@ -10,13 +10,12 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from collector.dialin import packet_bytes
 from store.problem import Problem, ProblemsError
 
 PREFIX = "SUNLEDGER_"
@@ -59,6 +58,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("sunledger-data"), description="数据目录：内嵌数据库、附件、密钥、缓冲队列")
     database_url: str = Field("", description="关系数据库地址；空则用数据目录中的 SQLite")
     series_url: str = Field("", description="时序库地址；空则用数据目录中的 DuckDB")
+    series_token: str = Field("", repr=False, description="时序库服务器的令牌（InfluxDB、VictoriaMetrics）")
     series_memory_mb: int = Field(256, ge=64, le=65536, description="内嵌时序库的内存上限 [MB]")
     spool_cap_mb: int = Field(
         512, ge=16, description="采集缓冲队列的上限 [MB]，到上限丢弃最旧的原始数据并告警"
@@ -112,11 +112,32 @@ class Settings(BaseSettings):
         (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16")),
         description="允许采集的设备网段，逗号分隔",
     )
+    smtp_host: str = Field("", description="发通知的邮件服务器；空则不发邮件")
+    smtp_port: int = Field(587, ge=1, le=65535, description="邮件服务器端口：starttls 常用 587，tls 常用 465")
+    smtp_security: str = Field(
+        "starttls", pattern="^(starttls|tls|none)$", description="邮件加密：starttls、tls 或 none（仅限内网）"
+    )
+    smtp_user: str = Field("", description="邮件服务器的登录名；空则不登录")
+    smtp_password: str = Field("", repr=False, description="邮件服务器的口令或授权码")
+    smtp_from: str = Field("", description="发件人邮箱")
+    smtp_certificate_authority: str = Field(
+        "", description="邮件服务器证书的颁发机构文件（PEM）；空则用系统的"
+    )
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = Field(
+        ("qyapi.weixin.qq.com", "oapi.dingtalk.com"),
+        description="群机器人允许的主机名，逗号分隔；以点开头的连同其下级",
+    )
+    webhook_networks: Networks = Field(
+        (), description="群机器人除公网外允许的网段，逗号分隔；只在其中可用 http"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="日志级别")
 
     @field_validator("dial_in_heartbeats")
     @classmethod
     def _heartbeats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # Imported only now: the commands read settings, and the collector takes a while to load.
+        from collector.dialin import packet_bytes
+
         for text in value:
             packet_bytes(text)
         return value
@@ -133,6 +154,14 @@ class Settings(BaseSettings):
         if value and (parts.scheme not in MQTT_PORTS or not parts.hostname):
             raise ValueError("不是 MQTT 地址：写成 mqtt://用户:口令@主机:端口（加密用 mqtts）")
         return value
+
+    @model_validator(mode="after")
+    def _mail_is_complete(self) -> Self:
+        if self.smtp_host and "@" not in self.smtp_from:
+            raise ValueError("发邮件要写发件人邮箱 smtp_from")
+        if self.smtp_user and self.smtp_security == "none":
+            raise ValueError("不加密的连接不能发口令：smtp_security 改为 starttls 或 tls，或去掉 smtp_user")
+        return self
 
     @model_validator(mode="after")
     def _roles_fit_the_stores(self) -> Self:
@@ -171,7 +200,14 @@ class Settings(BaseSettings):
     def effective_series_url(self) -> str:
         """The time-series address in force."""
         path = self.data_dir / "series.duckdb"
-        return self.series_url or f"duckdb:///{path}?memory_limit={self.series_memory_mb}MB"
+        if not self.series_url:
+            return f"duckdb:///{path}?memory_limit={self.series_memory_mb}MB"
+        scheme, mark, rest = self.series_url.partition("://")
+        return (
+            f"{scheme}{mark}:{quote(self.series_token, safe='')}@{rest}"
+            if self.series_token
+            else self.series_url
+        )
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -428,6 +428,16 @@ def users(session: Session, actor: Actor) -> tuple[User, ...]:
     )
 
 
+def acting_as(session: Session, user_id: str) -> Actor | None:
+    """Return a user as an actor with the present role, area and company; None when unknown or disabled."""
+    found = session.execute(
+        select(UserRow, CompanyLoginRow.company)
+        .outerjoin(CompanyLoginRow, CompanyLoginRow.user_id == UserRow.id)
+        .where(UserRow.id == user_id, UserRow.disabled.is_(False))
+    ).first()
+    return None if found is None else _actor(found[0], found[1] or "")
+
+
 def user_names(session: Session) -> dict[str, str]:
     """Return the names of all users by id, for records that say who did something."""
     return {row.id: row.name for row in session.execute(select(UserRow.id, UserRow.name))}

@@ -97,7 +97,7 @@ class AlarmFilter:
 
     `open_only` and `unacknowledged` narrow; `area` is a 12-digit division code; `since` and `until` [UTC]
     keep alarms that lasted at some time in [since, until). `grouped` also shows those that a wider alarm
-    explains; `parent_id` shows only those that this alarm explains.
+    explains; `parent_id` shows only those that this alarm explains; `ids` only those named.
     """
 
     kinds: Sequence[AlarmKind] = ()
@@ -111,6 +111,7 @@ class AlarmFilter:
     until: datetime | None = None
     grouped: bool = False
     parent_id: str = ""
+    ids: Sequence[str] | None = None
 
 
 OPEN_ALARMS = AlarmFilter(open_only=True)
@@ -120,9 +121,8 @@ OPEN_ALARMS = AlarmFilter(open_only=True)
 def seen_by(actor: Actor) -> ColumnElement[bool]:
     """Return the condition on `AlarmRow` (joined outward with `StationRow`): what the actor may see."""
     inside = in_area(actor, AlarmRow.division_code)
-    around = AlarmRow.division_code.in_(
-        [actor.area[:digits].ljust(CODE_LENGTH, "0") for digits in (2, 4, 6, 9)]
-    )
+    wider = [actor.area[:digits].ljust(CODE_LENGTH, "0") for digits in (2, 4, 6, 9)]
+    around = AlarmRow.division_code.in_(wider if actor.area.isdigit() else [])
     wide = and_(AlarmRow.station_id.is_(None), or_(inside, around))
     return or_(and_(AlarmRow.station_id.is_not(None), station_in_area(actor)), wide)
 
@@ -140,6 +140,7 @@ def _conditions(only: AlarmFilter) -> list[ColumnElement[bool]]:
         or_(row.closed_at.is_(None), row.closed_at > only.since) if only.since else None,
         row.opened_at < only.until if only.until else None,
         row.parent_id == only.parent_id if only.parent_id else None,
+        row.id.in_(only.ids) if only.ids is not None else None,
         row.parent_id.is_(None) if not only.grouped and not only.parent_id else None,
     ]
     return [one for one in wanted if one is not None]

@@ -37,8 +37,8 @@ from registry.stations import Device, Station, devices, revenue_meters, stations
 from store.periods import local_date
 from store.series import SeriesStore
 
-Tell = Callable[[Session, Sequence[AlarmChange]], None]
-"""Puts what happened on its way to people, in the same transaction."""
+Tell = Callable[[Session, Sequence[AlarmChange]], int]
+"""Puts what happened on its way to people in the same transaction, and returns how many pieces of news."""
 
 DAILY_KINDS = frozenset(
     {AlarmKind.LOW_YIELD, AlarmKind.STRING_IMBALANCE, AlarmKind.METER_MISMATCH, AlarmKind.COUNTER}
@@ -46,8 +46,9 @@ DAILY_KINDS = frozenset(
 MOMENTARY_KINDS = frozenset(AlarmKind) - DAILY_KINDS
 
 
-def tell_nobody(_session: Session, _changes: Sequence[AlarmChange]) -> None:
+def tell_nobody(_session: Session, _changes: Sequence[AlarmChange]) -> int:
     """Tell nobody of what happened."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
