@@ -12,14 +12,17 @@ import typer
 
 from api.commands import (
     backups,
+    collecting,
     devices,
     exports,
     imports,
+    keys,
     mappings,
     money,
     plans,
     probing,
     simulate,
+    stores,
     upkeep,
     users,
     watching,
@@ -88,11 +91,13 @@ def migrate(data: DataOption = None, config: ConfigOption = None, *, as_json: Js
 
 
 for group in (
+    collecting,
     devices,
     mappings,
     probing,
     simulate,
     watching,
+    stores,
     money,
     plans,
     imports,
@@ -100,6 +105,7 @@ for group in (
     upkeep,
     users,
     backups,
+    keys,
 ):
     group.register(app)
 

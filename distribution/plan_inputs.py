@@ -151,7 +151,8 @@ def _household(entry: RosterEntry) -> HouseholdInput:
             for one in entry.enrolments
         ),
         valid_from=entry.registered_on,
-        valid_to=entry.left_on,
+        measures=entry.measures,
+        valid_to=entry.entitled_until,
     )
 
 

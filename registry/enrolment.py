@@ -5,8 +5,8 @@ the roster that the plans are fed with. It names no plan and no amount that was 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -15,19 +15,13 @@ from typing import Any, TypeVar
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Select, String, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from registry import facts
 from registry.actors import CODE_LENGTH, Actor, Permission, scope
-from registry.facts import (
-    Fact,
-    as_columns,
-    as_record,
-    guard_facts,
-    guard_no_overlap,
-    known,
-    overlaps,
-    supersede,
-)
+from registry.facts import Fact, as_columns, as_record, guard_facts, guard_no_overlap, known, overlaps
 from registry.households import HouseholdClassRow, HouseholdMemberRow, HouseholdRow
 from registry.masking import mask_name
+from registry.roll.entitlement import continued_until
+from registry.roll.measures import sums_of_period
 from store.db import Base, new_id
 from store.periods import Period
 from store.problem import Problem, ProblemsError
@@ -212,6 +206,7 @@ class RosterEntry:
 
     `name` is the full name and is for people's eyes only; a plan, a hash and an export get
     `household_id`, and what the public sees gets `masked_name`.
+    `entitled_until` is the end of a continued entitlement, else the day on which the household left.
     """
 
     household_id: str
@@ -226,6 +221,8 @@ class RosterEntry:
     classes: tuple[RosterClass, ...]
     enrolments: tuple[RosterEnrolment, ...]
     posts: tuple[RosterPost, ...]
+    measures: Mapping[str, Fraction] = field(default_factory=dict)
+    entitled_until: date | None = None
 
 
 def roster(session: Session, actor: Actor, village_code: str, period: Period) -> tuple[RosterEntry, ...]:
@@ -250,6 +247,10 @@ def roster(session: Session, actor: Actor, village_code: str, period: Period) ->
     posts = _by_household(session, actor, PostRow, PostRow.village_code == village_code, period)
     attendance = _attendance(session, village_code, period)
     persons = _persons(session, village_code, period)
+    earned, until = (
+        sums_of_period(session, actor, village_code, period),
+        continued_until(session, village_code),
+    )
     return tuple(
         RosterEntry(
             row.id,
@@ -264,6 +265,8 @@ def roster(session: Session, actor: Actor, village_code: str, period: Period) ->
             tuple(_roster_class(one, period) for one in classes.get(row.id, ())),
             tuple(_roster_enrolment(one, period) for one in enrolled.get(row.id, ())),
             tuple(_roster_post(one, period, attendance) for one in posts.get(row.id, ())),
+            earned.get(row.id, {}),
+            row.left_on and until.get(row.id, row.left_on),
         )
         for row in present
     )
@@ -417,7 +420,7 @@ def end_enrolment(session: Session, actor: Actor, enrolment_id: str, end: date, 
         raise LookupError(f"没有登记 {enrolment_id}")
     _require_household(session, actor, row.household_id, row.village_code)
     record = as_record(Enrolment, row)
-    supersede(row, actor, now)
+    facts.supersede(row, actor, now)
     session.flush()
     columns = {**as_columns(record), "valid_to": end}
     closed = EnrolmentRow(id=new_id("enrolment"), **columns, recorded_at=now, recorded_by=actor.user_id)
@@ -432,7 +435,7 @@ def withdraw_enrolment(session: Session, actor: Actor, enrolment_id: str, now: d
     if row is None:
         raise LookupError(f"没有登记 {enrolment_id}")
     _require_household(session, actor, row.household_id, row.village_code)
-    supersede(row, actor, now)
+    facts.supersede(row, actor, now)
     session.flush()
 
 
@@ -459,7 +462,7 @@ def _record_attendance(session: Session, actor: Actor, record: Attendance, now: 
         AttendanceRow.post_id == record.post_id, AttendanceRow.month == record.month, known(AttendanceRow)
     )
     for row in session.scalars(statement):
-        supersede(row, actor, now)
+        facts.supersede(row, actor, now)
     session.flush()
     month = Period.parse(record.month)
     units, coefficient = _thousandths((record.units, record.coefficient))

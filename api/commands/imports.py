@@ -12,6 +12,10 @@ from store.problem import Problem, ProblemsError
 
 app = CommandLine("导入文件：台账、历史数据、电费结算单、到账清单。")
 ImportFile = Annotated[Path, typer.Argument(help="文件（.csv 或 .xlsx）", exists=True, dir_okay=False)]
+KINDS = (
+    "divisions、stations、archive、shares、holdings、devices、meters、households、members、classes、"
+    "enrolments、posts、attendance、measures 或 systems"
+)
 DryRun = Annotated[bool, typer.Option("--dry-run", help="只试导，不写入")]
 
 
@@ -54,9 +58,7 @@ def receipts(
 @app.command()
 def registry(
     file: ImportFile,
-    kind: Annotated[
-        str, typer.Option("--kind", help="divisions、stations、devices、households、members 或 enrolments")
-    ],
+    kind: Annotated[str, typer.Option("--kind", help=KINDS)],
     data: DataOption = None,
     config: ConfigOption = None,
     *,
@@ -71,9 +73,7 @@ def registry(
 
 @app.command()
 def template(
-    kind: Annotated[
-        str, typer.Argument(help="divisions、stations、devices、households、members 或 enrolments")
-    ],
+    kind: Annotated[str, typer.Argument(help=KINDS)],
     out: Annotated[Path, typer.Option("--out", help="写到这个 .xlsx 文件")],
 ) -> None:
     """写出一张可以填写的台账模板。"""

@@ -30,6 +30,7 @@ from api.demo.registration import (
     register_played,
     register_visitors,
 )
+from api.demo.roll import keep_roll
 from api.demo.upkeep import play_upkeep
 from documents.files import write_whole
 from monitoring.alarms.watch import estimate_losses
@@ -132,6 +133,7 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
             play_upkeep(office, min(now, until))
             loading.result()
         compare_months(office, series, until, progress)
+        keep_roll(office, min(now, until))
         played.touch()
     plant.save(data_dir / FOLDER / _COUNTERS)
     progress("每日电量", 0, 1)

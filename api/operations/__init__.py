@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 from api.operations.availability import availability
 from api.operations.backup import backup
+from api.operations.collecting import connections
 from api.operations.dispatch import dispatch_add, dispatch_end, dispatch_list
 from api.operations.energy import energy, telemetry
 from api.operations.exports import export
+from api.operations.keys import key_rotate, key_status
 from api.operations.money import close, receipts, statement, verify
 from api.operations.people import registry
 from api.operations.plans import publish_plan
+from api.operations.series import coverage, series
+from api.operations.store import retire, statistics
 from api.operations.upkeep import indicators, plan_add, plan_cancel, plan_list, report
 from api.operations.users import add_user, close_user, list_users, reset_user
 from api.outcome import Outcome
@@ -20,15 +24,22 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "dispatch-add": dispatch_add,
     "dispatch-end": dispatch_end,
     "dispatch-list": dispatch_list,
+    "collector-connections": connections,
     "energy": energy,
     "import-telemetry": telemetry,
     "import-settlement": statement,
     "import-receipts": receipts,
     "import-registry": registry,
     "close": close,
+    "coverage": coverage,
+    "series": series,
+    "store-info": statistics,
+    "store-retire": retire,
     "export": export,
     "plan-publish": publish_plan,
     "verify": verify,
+    "key-status": key_status,
+    "key-rotate": key_rotate,
     "indicators": indicators,
     "planned-add": plan_add,
     "planned-cancel": plan_cancel,

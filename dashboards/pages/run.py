@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
 from dashboards.month_work import waiting_words
+from dashboards.pages.registry.account_changes import changes_in_words
 from dashboards.pages.settlement_import import ATTACHMENTS
 from dashboards.run_actions import Action, offered
 from dashboards.web import (
@@ -99,6 +100,7 @@ class RunView:
     objections: Sequence[Objection]
     may_judge: bool
     statement_href: str
+    account_changes: tuple[str, ...]
     message: str = ""
     message_tone: str = "good"
 
@@ -149,6 +151,7 @@ def _page(
         objections=objections(session, actor, found.id),
         may_judge=actor.may(Permission.DECIDE_OBJECTION),
         statement_href=f"/villages/{found.book}/statements/{found.period}",
+        account_changes=changes_in_words(session, actor, found.book, Period.parse(found.period).start_utc),
         message=message[0],
         message_tone=message[1],
     )
