@@ -7,6 +7,7 @@ the books are whole. What needs a person waits for the person.
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from api.alarming import watch_days_once
 from api.scheduler import PeriodicTask, Pulse
 from dashboards.web import Services
 from distribution.closing import close_month
@@ -76,7 +77,7 @@ def _daily_energy(services: Services) -> Callable[[JobContext], str]:
     def run(context: JobContext) -> str:
         with context.database.transaction() as session:
             rows = refresh_daily_energy(session, services.series, context.clock())
-        return f"更新 {rows} 个设备日的电量"
+        return f"更新 {rows} 个设备日的电量，{watch_days_once(services)}"
 
     return run
 
