@@ -8,7 +8,7 @@ DATA ?= demo-data
 TEST_PACKAGES := mosquitto chromium poppler-utils fonts-noto-cjk hledger victoria-metrics mbpoll socat libreoffice-calc
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench soak clean lock assets test-tools screenshot
+.PHONY: help setup run test influxd test-influx check bench soak clean lock assets test-tools screenshot
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ test-tools: $(VENV)/.dev assets
 
 test: test-tools ## set up what the tests need and run the whole suite
 	@$(BIN)/pytest -n 2 --dist worksteal -q
+
+influxd: ## build InfluxDB 2 outside the tree, for test-influx (needs Go, Rust and gcc)
+	@sh deploy/setup/influxd.sh
+
+test-influx: test-tools ## run the store's contract on a real InfluxDB 2 (make influxd, or SUNLEDGER_TEST_INFLUXDB_URL)
+	@$(BIN)/pytest -q -m influx tests/store
 
 check: $(VENV)/.dev ## lint, format, types, import contracts, tidiness
 	@$(BIN)/ruff check .

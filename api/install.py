@@ -13,6 +13,7 @@ from api.settings import Settings
 from registry.actors import Actor, Role
 from registry.users import NewUser, UserRow, create_user
 from store.db import open_database
+from store.series import prepare_series
 
 ADMINISTRATOR = "admin"
 
@@ -28,10 +29,11 @@ class Credential:
 def install(
     settings: Settings, now: datetime, *, administrator: bool = True
 ) -> tuple[str, Credential | None]:
-    """Bring the database to the present schema; make the first administrator where there is no user.
+    """Bring the stores to the present schema; make the first administrator where there is no user.
 
     Returns the schema version, and the credential if one was made.
     """
+    prepare_series(settings.effective_series_url)
     database = open_database(settings.effective_database_url)
     try:
         version = migrate(database)

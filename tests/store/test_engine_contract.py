@@ -5,8 +5,10 @@ no code with them.
 """
 
 import itertools
+import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +27,8 @@ from hypothesis.stateful import (
 
 from store.problem import ProblemsError
 from store.samples import Sample, samples_to_table
-from store.series import SeriesStore, open_series
+from store.series import SeriesStore, open_series, prepare_series
+from tests.store.conftest import INFLUX_TOKEN
 
 # In the past: a server may refuse samples from the future.
 START = datetime(2025, 9, 28, 16, 0, tzinfo=UTC)
@@ -59,10 +62,39 @@ def victoria_metrics(folder: Path, request) -> Iterator[Callable[[], str]]:
         yield lambda: f"victoriametrics://127.0.0.1:{port}?measurement=m{next(numbers)}"
 
 
-ENGINES = [Engine("duckdb", embedded), Engine("victoriametrics", victoria_metrics, deletes=False)]
+@contextmanager
+def influxdb(folder: Path, request) -> Iterator[Callable[[], str]]:
+    """A real server of its own, or the one that the environment names; every store gets its own bucket."""
+    with ExitStack() as stack:
+        root = os.environ.get("SUNLEDGER_TEST_INFLUXDB_URL", "")
+        if not root:
+            port, _ = stack.enter_context(request.getfixturevalue("start_influx")(folder))
+            root = f"influxdb://:{INFLUX_TOKEN}@127.0.0.1:{port}/county"
+        run = secrets.token_hex(4)
+        numbers = itertools.count()
+
+        def fresh() -> str:
+            url = f"{root}/test-{run}-{next(numbers)}"
+            prepare_series(url)
+            return url
+
+        yield fresh
 
 
-@pytest.fixture(scope="module", params=ENGINES, ids=lambda engine: engine.name)
+ENGINES = [
+    Engine("duckdb", embedded),
+    Engine("victoriametrics", victoria_metrics, deletes=False),
+    Engine("influxdb", influxdb),
+]
+
+
+def _marked(engine: Engine):
+    return pytest.param(
+        engine, id=engine.name, marks=[pytest.mark.influx] if engine.name == "influxdb" else []
+    )
+
+
+@pytest.fixture(scope="module", params=[_marked(engine) for engine in ENGINES])
 def engine(request) -> Engine:
     return request.param
 
