@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.service import only_collector
+from api.service import only_collector, spool_of
 from api.settings import MQTT_PORTS, Settings
 from collector.connections import ConnectionStatus, DeviceLink, links
 from collector.learned import DeviceModel, Learned, Places
@@ -195,14 +195,10 @@ class _Stage:
 @contextmanager
 def collecting(services: Services, settings: Settings) -> Iterator[Collector]:
     """Collect from every device of the registry while the block runs; what was read is kept at its end."""
-    with only_collector(settings.data_dir):
-        spool = Spool(settings.data_dir / "spool.sqlite3", settings.spool_cap_mb * 1024 * 1024)
+    with only_collector(settings.data_dir), spool_of(settings) as spool:
+        stage = _Stage(services, settings, spool)
+        stage.start()
         try:
-            stage = _Stage(services, settings, spool)
-            stage.start()
-            try:
-                yield stage.collector
-            finally:
-                stage.stop()
+            yield stage.collector
         finally:
-            spool.close()
+            stage.stop()

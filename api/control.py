@@ -10,8 +10,9 @@ from fastapi import APIRouter, HTTPException, Request
 
 from api.door import HEADER
 from api.operations import OPERATIONS
+from api.operations.collecting import SPOOL_OPERATIONS
 from api.outcome import Outcome
-from store.problem import ProblemsError
+from store.problem import Problem, ProblemsError
 
 router = APIRouter(include_in_schema=False)
 
@@ -22,9 +23,19 @@ def run_operation(operation: str, arguments: dict[str, Any], request: Request) -
     expected = request.app.state.control_token
     if not expected or not hmac.compare_digest(request.headers.get(HEADER, ""), expected):
         raise HTTPException(404)
-    if operation not in OPERATIONS:
+    if operation not in OPERATIONS and operation not in SPOOL_OPERATIONS:
         raise HTTPException(404)
     try:
-        return OPERATIONS[operation](request.app.state.services, **arguments).as_json()
+        return _run(request, operation, arguments).as_json()
     except ProblemsError as error:
         return Outcome.refused(error.problems).as_json()
+
+
+def _run(request: Request, operation: str, arguments: dict[str, Any]) -> Outcome:
+    services, collector = request.app.state.services, request.app.state.collector
+    if operation in OPERATIONS:
+        return OPERATIONS[operation](services, **arguments)
+    if collector is None:
+        where = Problem("采集队列", "采集在另一个进程里运行", "停止那个进程后再运行这个命令")
+        return Outcome.refused([where])
+    return SPOOL_OPERATIONS[operation](services, collector.spool, **arguments)

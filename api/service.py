@@ -14,6 +14,7 @@ from pathlib import Path
 from api.demo.marker import watermark_of
 from api.schema import require_current_schema
 from api.settings import DATABASE_FILE, Settings
+from collector.spool import Spool
 from dashboards.web import Services
 from store.db import open_database
 from store.periods import Clock
@@ -73,6 +74,16 @@ def only_collector(data_dir: Path) -> Iterator[None]:
     """
     with _lock(data_dir, COLLECTOR_LOCK, fcntl.LOCK_EX, "采集进程已在运行，一个数据目录只能有一个"):
         yield
+
+
+@contextmanager
+def spool_of(settings: Settings) -> Iterator[Spool]:
+    """Open the collector's queue; only for the one that `only_collector` let in."""
+    spool = Spool(settings.data_dir / "spool.sqlite3", settings.spool_cap_mb * 1024 * 1024)
+    try:
+        yield spool
+    finally:
+        spool.close()
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class Collector:
         learned: Learned | None = None,
     ) -> None:
         self._links = tuple(links)
-        self._spool = spool
+        self.spool = spool
         self._clock = clock
         self._settings = settings
         self._relay = EventRelay(on_event)
@@ -91,8 +91,8 @@ class Collector:
     async def start(self) -> None:
         """Begin to collect; devices, brokers and stores that are away are waited for, never required."""
         self._relay.start()
-        if self._spool.set_aside is not None:
-            message = f"采集队列文件损坏，已另存为 {self._spool.set_aside.name}，重新开始"
+        if self.spool.set_aside is not None:
+            message = f"采集队列文件损坏，已另存为 {self.spool.set_aside.name}，重新开始"
             self._tell(EventKind.DROP, Severity.ERROR, message)
         self._drain.start()
         self._flusher = asyncio.create_task(self._flush_for_ever(), name="collector flush")
@@ -115,7 +115,7 @@ class Collector:
             if broker in self._ingests:
                 await asyncio.to_thread(self._ingests[broker].reload, group)
             else:
-                outlet = Outlet(self._spool, self._board, self._events)
+                outlet = Outlet(self.spool, self._board, self._events)
                 ingest = MqttIngest(settings, group, outlet, self._clock)
                 self._ingests[broker] = ingest
                 ingest.start()
@@ -144,7 +144,7 @@ class Collector:
             return
         now = self._clock()
         try:
-            dropped = self._spool.append(samples, at=now)
+            dropped = self.spool.append(samples, at=now)
         except SpoolFullError as error:
             self._keep(samples)
             self._tell(EventKind.DROP, Severity.ERROR, str(error))
@@ -186,8 +186,8 @@ class Collector:
             connections=self._board.all(),
             sessions=tuple((broker, ingest.session) for broker, ingest in self._ingests.items()),
             drain=self._drain.state,
-            balance=self._spool.balance(),
-            spool_bytes=self._spool.size_bytes,
+            balance=self.spool.balance(),
+            spool_bytes=self.spool.size_bytes,
             unspooled=len(self._pending),
             overflowed=self._overflowed,
             events_lost=self._relay.lost,

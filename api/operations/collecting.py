@@ -1,0 +1,148 @@
+"""The collector's books, for operators: connections, balance, quarantine, replay.
+
+Owns what these operations say. Those that need the queue are given it by whoever holds it: the running
+service, or the command itself where none runs.
+"""
+
+from collections.abc import Callable
+
+from api.operations.people import OPERATOR
+from api.outcome import Exit, Outcome
+from collector.connections import LinkState, links
+from collector.quarantine import replay as replay_quarantine
+from collector.reports import collector_report, connection_reports, refused_callers
+from collector.spool import Spool
+from dashboards.web import Services
+from registry.actors import SYSTEM
+from store.periods import SHANGHAI, local_date
+from store.problem import Problem
+
+RAW_SHOWN_BYTES = 2048
+_BALANCE = {
+    "published": "收到",
+    "stored": "已入库",
+    "duplicates": "重复",
+    "quarantined": "隔离",
+    "dropped": "丢弃",
+    "waiting": "等待入库",
+    "difference": "差额",
+}
+
+
+def balance(services: Services, spool: Spool) -> Outcome:  # noqa: ARG001, every operation is given the services
+    """Say where everything that was received has gone; the difference is 0 or something was lost."""
+    found, counted = spool.balance(), spool.audit()
+    row = {name: getattr(found, name) for name in _BALANCE}
+    problems = []
+    if found.difference:
+        problems.append(
+            Problem("采集队列", f"有 {found.difference} 条下落不明", "保留数据目录，联系技术支持")
+        )
+    if counted.waiting != found.waiting:
+        what = f"账上等待 {found.waiting} 条，文件里有 {counted.waiting} 条"
+        problems.append(Problem("采集队列", what, "保留数据目录，联系技术支持"))
+    words = "收到 = 已入库 + 重复 + 隔离 + 丢弃 + 等待，差额"
+    exit_code = Exit.FOUND if problems else Exit.DONE
+    return Outcome(f"{words} {found.difference}", _BALANCE, (row,), tuple(problems), exit_code)
+
+
+def quarantine(services: Services, spool: Spool, *, limit: int = 50) -> Outcome:  # noqa: ARG001
+    """List the newest messages in quarantine, with the reason and the beginning of their bytes."""
+    rows = tuple(
+        {
+            "id": one.id,
+            "at": f"{one.at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}",
+            "source": one.source,
+            "reason": one.reason,
+            "size": one.size,
+            "replayed": one.replayed_at is not None,
+            "text": one.raw[:80].decode("utf-8", errors="replace"),
+            "raw_hex": one.raw[:RAW_SHOWN_BYTES].hex(),
+        }
+        for one in spool.quarantined(limit)
+    )
+    columns = {
+        "id": "编号",
+        "at": "收到",
+        "source": "来源",
+        "reason": "原因",
+        "size": "字节",
+        "replayed": "已重放",
+        "text": "内容开头",
+    }
+    waiting = sum(not row["replayed"] for row in rows)
+    summary = f"最近 {len(rows)} 条隔离报文，未处理 {waiting} 条"
+    return Outcome(summary, columns, rows, (), Exit.FOUND if waiting else Exit.DONE)
+
+
+def replay(services: Services, spool: Spool) -> Outcome:
+    """Read the quarantined messages again under the present mappings and registry."""
+    now = services.clock()
+    with services.database.reading() as session:
+        known = links(session, SYSTEM, on=local_date(now))
+    done = replay_quarantine(spool, known, now)
+    left = done.tried - done.mended
+    summary = f"重放 {done.tried} 条，读懂 {done.mended} 条，得到 {done.samples} 个样本"
+    problems = (
+        (Problem("隔离区", f"仍有 {left} 条读不懂", "用 sunledger mapping check 改好映射后再重放"),)
+        if left
+        else ()
+    )
+    return Outcome(summary, {}, (), problems, Exit.FOUND if left else Exit.DONE)
+
+
+def connections(services: Services) -> Outcome:
+    """List how every connection is doing, worst first, and who was refused."""
+    now = services.clock()
+    with services.database.reading() as session:
+        reports = connection_reports(session, OPERATOR)
+        said = collector_report(session)
+        refused = refused_callers(session, OPERATOR)
+    rows = tuple(
+        {
+            "state": one.label,
+            "station": one.station.name,
+            "device": one.device.name,
+            "device_id": one.device.id,
+            "address": one.device.topic or f"{one.device.host}:{one.device.port}#{one.device.unit_id}",
+            "last_good_at": one.last_good_at and f"{one.last_good_at.astimezone(SHANGHAI):%m-%d %H:%M:%S}",
+            "latency_ms": one.latency_ms and round(one.latency_ms),
+            "polls": one.polls,
+            "missed": one.missed,
+            "requests_today": one.requests_today,
+            "bytes_today": one.bytes_today,
+            "last_error": "" if one.state is LinkState.GOOD else one.last_error,
+        }
+        for one in reports
+    )
+    columns = {
+        "state": "状态",
+        "station": "电站",
+        "device": "设备",
+        "address": "地址",
+        "last_good_at": "最近应答",
+        "latency_ms": "耗时(毫秒)",
+        "polls": "问过",
+        "missed": "落空",
+        "requests_today": "今日次数",
+        "bytes_today": "今日字节",
+        "last_error": "最近错误",
+    }
+    problems = [
+        Problem(f"DTU {one.peer}", f"{one.reason} {one.packet}（{one.count} 次）", "是自己的就登记到设备台账")
+        for one in refused
+    ]
+    if said is None or said.is_silent(now):
+        problems.append(Problem("采集程序", "没有在运行，或两分钟没有报告", "启动 sunledger serve"))
+    good = sum(one.state is LinkState.GOOD for one in reports)
+    bad = good < len(reports) or bool(problems)
+    summary = f"{len(reports)} 台设备，正常 {good} 台"
+    return Outcome(summary, columns, rows, tuple(problems), Exit.FOUND if bad else Exit.DONE)
+
+
+SPOOL_OPERATIONS: dict[str, Callable[..., Outcome]] = {
+    "collector-balance": balance,
+    "collector-quarantine": quarantine,
+    "collector-replay": replay,
+}
+"""Operations that are given the queue besides the services."""
