@@ -141,6 +141,18 @@ class ConnectionStatus:
         return LINK_STATE_LABELS[self.state]
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedCaller:
+    """Somebody who called and was not let in: from where, what it said (as it would be registered), why."""
+
+    peer: str
+    packet: str
+    reason: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+
+
 class StatusBoard:
     """The present status of every connection; written by the collector's threads, read by anyone."""
 

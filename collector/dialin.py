@@ -10,8 +10,8 @@ import ipaddress
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
+from collector.connections import RefusedCaller
 from collector.modbus import Line, ModbusClient
 from collector.notices import Throttle
 from collector.settings import DialInSettings
@@ -54,18 +54,6 @@ def without_heartbeats(data: bytes, heartbeats: Iterable[bytes]) -> bytes:
     while mark := next((mark for mark in marks if len(mark) > 1 and data.endswith(mark)), b""):
         data = data[: -len(mark)]
     return data
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedCaller:
-    """Somebody who called and was not let in: from where, what it said (as it would be registered), why."""
-
-    peer: str
-    packet: str
-    reason: str
-    first_at: datetime
-    last_at: datetime
-    count: int
 
 
 class DialInClient(ModbusClient):

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import CheckConstraint, Float, String, Text, delete, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from collector.connections import LINK_STATE_LABELS, ConnectionStatus, LinkState
-from collector.dialin import RefusedCaller
+from collector.connections import LINK_STATE_LABELS, ConnectionStatus, LinkState, RefusedCaller
 from collector.learned import DeviceModel, Places
 from registry.actors import Actor, Permission
 from registry.stations import (

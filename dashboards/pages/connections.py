@@ -14,8 +14,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from collector.connections import LINK_STATE_LABELS, MQTT, LinkState
-from collector.dialin import RefusedCaller
+from collector.connections import LINK_STATE_LABELS, MQTT, LinkState, RefusedCaller
 from collector.reports import (
     CollectorReport,
     ConnectionReport,

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.schema import migrate
-from collector.connections import ConnectionStatus, LinkState
-from collector.dialin import RefusedCaller, packet_text, without_heartbeats
+from collector.connections import ConnectionStatus, LinkState, RefusedCaller
+from collector.dialin import packet_text, without_heartbeats
 from collector.learned import DeviceModel, Learned
 from collector.profile import load_profile
 from collector.reports import (

@@ -3,8 +3,7 @@
 import re
 from dataclasses import replace
 
-from collector.connections import ConnectionStatus, LinkState, links
-from collector.dialin import RefusedCaller
+from collector.connections import ConnectionStatus, LinkState, RefusedCaller, links
 from collector.reports import CollectorReport, report_collector, report_connections, report_refused
 from registry.actors import SYSTEM
 from store.periods import local_date
