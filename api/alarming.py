@@ -47,15 +47,13 @@ MANNER = Manner(explain=vendor_alarms, tell=queue)
 
 def watch_once(services: Services) -> str:
     """Look at the present once; returns what changed in words."""
-    with services.database.transaction() as session:
-        changes = watch_present(session, services.series, services.clock(), MANNER)
+    changes = watch_present(services.database, services.series, services.clock(), MANNER)
     return f"{len(changes)} 处告警变化"
 
 
 def watch_days_once(services: Services) -> str:
     """Look at the closed days once; returns what changed in words."""
-    with services.database.transaction() as session:
-        changes = watch_days(session, services.series, services.clock(), MANNER)
+    changes = watch_days(services.database, services.series, services.clock(), MANNER)
     return f"{len(changes)} 处按日告警变化"
 
 
@@ -63,8 +61,8 @@ def alarm_pulses(services: Services, channels: Channels) -> tuple[Pulse, ...]:
     """Return what is done by itself all the time: look, estimate the losses, tell people."""
 
     def losses() -> str:
-        with services.database.transaction() as session:
-            return f"{estimate_losses(session, services.series, services.clock())} 条告警的损失更新"
+        count = estimate_losses(services.database, services.series, services.clock())
+        return f"{count} 条告警的损失更新"
 
     def notify() -> str:
         done = tell(services, channels)

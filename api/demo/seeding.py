@@ -139,7 +139,7 @@ def seed(  # noqa: PLR0913, the stores, the place, the time, and three options
     progress("每日电量", 0, 1)
     with database.transaction() as session:
         refresh_daily_energy(session, series, now)
-        estimate_losses(session, series, now)
+    estimate_losses(database, series, now)
     progress("每日电量", 1, 1)
     return logins
 

@@ -101,10 +101,12 @@ def _filled(shares: Floats, edges: Floats) -> Floats:
     return np.clip(middle, 0.0, None)
 
 
-def refresh_losses(session: Session, series: SeriesStore, inverters: Sequence[Device], now: datetime) -> int:
-    """Estimate anew what the open alarms, and those that ended lately, have cost; returns how many changed.
+def estimates(
+    session: Session, series: SeriesStore, inverters: Sequence[Device], now: datetime
+) -> dict[str, int]:
+    """Return what the open alarms, and those that ended lately, have cost [Wh] by id, where that changed.
 
-    An alarm that is older than the look-back keeps what it had cost before, and goes on from there.
+    An alarm that is older than the look-back keeps the estimate that it had.
     """
     row = AlarmRow
     statement = select(row).where(
@@ -113,25 +115,24 @@ def refresh_losses(session: Session, series: SeriesStore, inverters: Sequence[De
         row.opened_at > now - LOOK_BACK,
     )
     rows = session.scalars(statement).all()
-    codes = {place.id: place.division_code for place in stations(session, SYSTEM)}
     if not rows:
-        return 0
+        return {}
+    codes = {place.id: place.division_code for place in stations(session, SYSTEM)}
     start = min(one.opened_at for one in rows) - HABIT
     aligned = datetime.fromtimestamp(start.timestamp() // 3600 * 3600, UTC)
     edges, energy = output_of_others(series, inverters, (aligned, now), _stopped(rows, codes, now))
-    changed = 0
+    found: dict[str, int] = {}
     for one in rows:
         span = [one.opened_at.timestamp(), (one.closed_at or now).timestamp()]
         low, high = np.interp(span, edges, energy)
         lost_wh = round(one.affected_power_w * float(high - low))
-        if lost_wh == one.lost_energy_wh:
-            continue
-        changed += 1
-        session.execute(
-            update(row)
-            .where(row.id == one.id)
-            .values(lost_energy_wh=lost_wh)
-            .execution_options(synchronize_session=False)
-        )
-    session.expire_all()
-    return changed
+        if lost_wh != one.lost_energy_wh:
+            found[one.id] = lost_wh
+    return found
+
+
+def keep_estimates(session: Session, found: Mapping[str, int]) -> int:
+    """Keep what alarms have cost [Wh] by id; returns how many there were."""
+    for alarm_id, lost_wh in found.items():
+        session.execute(update(AlarmRow).where(AlarmRow.id == alarm_id).values(lost_energy_wh=lost_wh))
+    return len(found)

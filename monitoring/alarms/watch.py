@@ -28,12 +28,13 @@ from monitoring.alarms.conditions.momentary import (
 )
 from monitoring.alarms.kinds import AlarmKind
 from monitoring.alarms.lifecycle import AlarmChange, Beginnings, Pass, as_found
-from monitoring.alarms.losses import refresh_losses
-from monitoring.alarms.rules import RuleBook, rule_book
+from monitoring.alarms.losses import estimates, keep_estimates
+from monitoring.alarms.rules import rule_book
 from monitoring.uptime.present import Present, present, with_beginnings, working_inverters
 from registry.actors import SYSTEM
 from registry.divisions import division_names
 from registry.stations import Device, Station, devices, revenue_meters, stations
+from store.db import Database
 from store.periods import local_date
 from store.series import SeriesStore
 
@@ -64,12 +65,14 @@ QUIETLY = Manner()
 
 
 def watch_present(
-    session: Session, series: SeriesStore, now: datetime, manner: Manner = QUIETLY
+    database: Database, series: SeriesStore, now: datetime, manner: Manner = QUIETLY
 ) -> tuple[AlarmChange, ...]:
     """Look at every inverter as it stands at `now` [UTC] and bring the alarms up to it."""
-    places = {place.id: place for place in stations(session, SYSTEM)}
-    standing = present(session, series, tuple(places.values()), now)
-    return watch_standing(session, places, standing, manner, _Beginnings(series, standing))
+    with database.reading() as session:
+        places = {place.id: place for place in stations(session, SYSTEM)}
+        standing = present(session, series, tuple(places.values()), now)
+    with database.transaction() as session:
+        return watch_standing(session, places, standing, manner, _Beginnings(series, standing))
 
 
 def watch_standing(
@@ -135,33 +138,37 @@ class _Beginnings:
         return found
 
 
-def watch_days(
-    session: Session, series: SeriesStore, now: datetime, manner: Manner = QUIETLY
-) -> tuple[AlarmChange, ...]:
-    """Look at the closed days before `now` [UTC] and bring the alarms that they decide up to it."""
+def _fleet(session: Session, now: datetime) -> days.Fleet:
     on = local_date(now)
-    book: RuleBook = rule_book(session, on)
-    everyone = devices(session, SYSTEM, on=on)
-    fleet = days.Fleet(
+    return days.Fleet(
         now,
         {place.id: place for place in stations(session, SYSTEM)},
         working_inverters(session, SYSTEM, on),
-        days.metered(everyone),
+        days.metered(devices(session, SYSTEM, on=on)),
         revenue_meters(session, SYSTEM),
-        book,
+        rule_book(session, on),
     )
-    turn = Pass(session, book, now, DAILY_KINDS).read()
-    energies, excused = days.fleet_days(session, fleet), days.excused_days(session, fleet)
+
+
+def watch_days(
+    database: Database, series: SeriesStore, now: datetime, manner: Manner = QUIETLY
+) -> tuple[AlarmChange, ...]:
+    """Look at the closed days before `now` [UTC] and bring the alarms that they decide up to it."""
+    with database.reading() as session:
+        fleet = _fleet(session, now)
     inputs = days.daily_inputs(series, fleet, _with_inputs(series, fleet))
-    found = [
-        *days.low_yield(fleet, energies, excused),
-        *days.strings(fleet, inputs, _usual(turn), excused),
-        *days.meter_mismatch(fleet, energies),
-        *days.counters(session, fleet, (*fleet.inverters, *fleet.meters)),
-    ]
-    wanted = turn.wanted()
-    changes = turn.apply([one for one in found if one.standing is Standing.ON or one.key in wanted])
-    manner.tell(session, changes)
+    with database.transaction() as session:
+        turn = Pass(session, fleet.book, now, DAILY_KINDS).read()
+        energies, excused = days.fleet_days(session, fleet), days.excused_days(session, fleet)
+        found = [
+            *days.low_yield(fleet, energies, excused),
+            *days.strings(fleet, inputs, _usual(turn), excused),
+            *days.meter_mismatch(fleet, energies),
+            *days.counters(session, fleet, (*fleet.inverters, *fleet.meters)),
+        ]
+        wanted = turn.wanted()
+        changes = turn.apply([one for one in found if one.standing is Standing.ON or one.key in wanted])
+        manner.tell(session, changes)
     return changes
 
 
@@ -187,6 +194,10 @@ def _usual(turn: Pass) -> dict[str, float]:
     return found
 
 
-def estimate_losses(session: Session, series: SeriesStore, now: datetime) -> int:
+def estimate_losses(database: Database, series: SeriesStore, now: datetime) -> int:
     """Estimate anew what alarms that stop the output have cost by `now` [UTC]; returns how many changed."""
-    return refresh_losses(session, series, working_inverters(session, SYSTEM, local_date(now)), now)
+    with database.reading() as session:
+        inverters = working_inverters(session, SYSTEM, local_date(now))
+        estimated = estimates(session, series, inverters, now)
+    with database.transaction() as session:
+        return keep_estimates(session, estimated)

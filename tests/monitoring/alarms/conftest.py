@@ -38,8 +38,7 @@ class Watcher:
         self.county.write(samples)
 
     def look(self):
-        with self.county.database.transaction() as session:
-            return watch_present(session, self.county.series, self.now, self.manner)
+        return watch_present(self.county.database, self.county.series, self.now, self.manner)
 
     def run(self, minutes, step=5, silent=(), **wrong):
         """Go on for some minutes in steps; returns everything that changed."""
