@@ -9,6 +9,7 @@ from api.operations.people import OPERATOR
 from api.outcome import Exit, Outcome
 from collector.telemetry import TelemetryReport, import_telemetry, read_mapping
 from dashboards.web import Services
+from monitoring.uptime.plants import is_sensor
 from registry.actors import SYSTEM
 from registry.stations import Device, DeviceKind, add_device, devices, station
 from store.energy import METHOD_LABELS, DeviceEnergy, EnergyQuestion, Method, answer
@@ -124,17 +125,22 @@ def telemetry(services: Services, *, file: str, mapping: str, station_id: str = 
 
 
 def _adopt(services: Services, session: Session, report: TelemetryReport, station_id: str) -> int:
-    """Record the file's unknown devices as inverters of a station, installed when their record begins."""
+    """Record the file's unknown devices at a station, installed when their record begins.
+
+    Whoever measures irradiance and neither power nor energy is a sensor, the others are inverters.
+    """
     if station(session, OPERATOR, station_id) is None:
         raise ProblemsError([_no_station(station_id)])
     known = {one.id for one in devices(session, OPERATOR)}
     strangers = sorted(set(report.devices) - known)
+    newest = services.series.latest(strangers)
     for position, device_id in enumerate(strangers, start=len(devices(session, OPERATOR, station_id)) + 1):
+        sensor = is_sensor(newest[device_id])
         record_of = Device(
             id=device_id,
             station_id=station_id,
-            kind=DeviceKind.INVERTER,
-            name=f"{position}号逆变器",
+            kind=DeviceKind.SENSOR if sensor else DeviceKind.INVERTER,
+            name=f"{position}号气象仪" if sensor else f"{position}号逆变器",
             profile="",
             transport="",
             serial=device_id,

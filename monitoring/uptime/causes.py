@@ -62,6 +62,19 @@ class Hours:
         causes = (self.running, self.forced, self.grid, self.ordered, self.planned, self.majeure)
         return sum(causes) + self.unknown
 
+    @property
+    def with_light(self) -> "dict[Cause, float]":
+        """The time with light by cause, in the order in which it is read out."""
+        return {
+            Cause.RUNNING: self.running,
+            Cause.FORCED: self.forced,
+            Cause.GRID: self.grid,
+            Cause.ORDERED: self.ordered,
+            Cause.PLANNED: self.planned,
+            Cause.MAJEURE: self.majeure,
+            Cause.UNKNOWN: self.unknown,
+        }
+
     def weighted(self, weight: float) -> "Hours":
         """Return the hours times a weight, as rated kW."""
         return Hours(*(getattr(self, item.name) * weight for item in fields(self)))

@@ -17,6 +17,7 @@ from monitoring.uptime.judging import Span
 from registry.actors import SYSTEM
 from registry.stations import Device, DeviceKind, Station, devices
 from store.periods import local_midnight
+from store.samples import Sample
 from store.series import SeriesStore
 
 FOREIGN_GROUP = "imported"
@@ -138,6 +139,11 @@ def registered_plants(
     return plants
 
 
+def is_sensor(newest: Sample) -> bool:
+    """Tell by a device's newest sample whether it measures irradiance and neither power nor energy."""
+    return IRRADIANCE in newest.values and not {POWER, COUNTER} & newest.values.keys()
+
+
 def foreign_plant(series: SeriesStore, known: Collection[str], place: Place | None = None) -> Plant | None:
     """Return the devices of the store that no registry names, as one plant; None where there are none.
 
@@ -145,12 +151,10 @@ def foreign_plant(series: SeriesStore, known: Collection[str], place: Place | No
     counter is the sensor, the others are machines whose rated power is taken from their best output.
     """
     strangers = {name: sample for name, sample in sorted(series.latest().items()) if name not in known}
-    machines, sensors = [], []
-    for name, sample in strangers.items():
-        if POWER in sample.values or COUNTER in sample.values:
-            machines.append(Machine(name, FOREIGN_GROUP, 0.0))
-        elif IRRADIANCE in sample.values:
-            sensors.append(name)
-    if not machines:
-        return None
-    return Plant(tuple(machines), place, tuple(sensors))
+    sensors = tuple(name for name, sample in strangers.items() if is_sensor(sample))
+    machines = tuple(
+        Machine(name, FOREIGN_GROUP, 0.0)
+        for name, sample in strangers.items()
+        if {POWER, COUNTER} & sample.values.keys()
+    )
+    return Plant(machines, place, sensors) if machines else None
