@@ -13,7 +13,9 @@ from collector.connections import MQTT, POLLED_TRANSPORTS, ConnectionStatus, Dev
 from collector.dialin import DialInListener
 from collector.drain import Drain, DrainState
 from collector.learned import Learned
+from collector.modbus import Line
 from collector.mqtt import MqttIngest, Session
+from collector.networks import address_problem
 from collector.notices import EventRelay, EventSink, Throttle
 from collector.outlet import Outlet
 from collector.poller import Poller, Surroundings
@@ -26,6 +28,8 @@ from store.series import SeriesStore
 
 MEMORY_SAMPLES = 50_000
 DEFAULT_SETTINGS = CollectorSettings()
+Brokers = dict[str, tuple[MqttSettings, list[DeviceLink]]]
+"""How each broker is reached and the links that it carries, by `host:port`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Collector:
         self._links = links
         self._board.put_links(links)
         await self._poller.put_links([link for link in links if link.transport in POLLED_TRANSPORTS])
-        brokers = self._by_broker(links)
+        brokers = await self._allowed(self._by_broker(links))
         for broker in [name for name in self._ingests if name not in brokers]:
             await asyncio.to_thread(self._ingests.pop(broker).stop)
         for broker, (settings, group) in brokers.items():
@@ -120,16 +124,29 @@ class Collector:
                 self._ingests[broker] = ingest
                 ingest.start()
 
-    def _by_broker(self, links: Sequence[DeviceLink]) -> dict[str, tuple[MqttSettings, list[DeviceLink]]]:
+    def _by_broker(self, links: Sequence[DeviceLink]) -> Brokers:
         """Return the MQTT links by broker; a link without a host of its own uses the set broker."""
         base = self._settings.mqtt or MqttSettings()
-        brokers: dict[str, tuple[MqttSettings, list[DeviceLink]]] = {}
+        brokers: Brokers = {}
         for link in links:
             if link.transport != MQTT:
                 continue
             settings = replace(base, host=link.host, port=link.port) if link.host else base
             brokers.setdefault(f"{settings.host}:{settings.port}", (settings, []))[1].append(link)
         return brokers
+
+    async def _allowed(self, brokers: Brokers) -> Brokers:
+        """Return the brokers that may be reached; one that only a device names is judged as devices are."""
+        base, networks, allowed = self._settings.mqtt or MqttSettings(), self._settings.allowed_networks, {}
+        for broker, (settings, group) in brokers.items():
+            line = Line(settings.host, settings.port)
+            problem = "" if settings.host == base.host else await address_problem(line, networks)
+            if not problem:
+                allowed[broker] = (settings, group)
+                continue
+            for link in group:
+                Outlet(self.spool, self._board, self._events).misconfigured(link, problem, self._clock())
+        return allowed
 
     async def _flush_for_ever(self) -> None:
         while True:

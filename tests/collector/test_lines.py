@@ -26,6 +26,7 @@ from collector.reports import (
     report_connections,
     report_refused,
 )
+from collector.settings import MqttSettings
 from registry.actors import SYSTEM, Actor, Role
 from registry.divisions import Division, add_division
 from registry.stations import Device, Station, add_device, add_station
@@ -114,6 +115,19 @@ async def test_what_a_device_lacks_is_not_asked_again_after_a_restart(tmp_path: 
     await bench.collector.stop()
     assert not any(one.address <= absent.address < one.address + one.count for one in server.requests)
     await server.stop()
+    bench.close()
+
+
+async def test_a_broker_that_only_a_device_names_must_lie_in_the_allowed_networks(tmp_path: Path) -> None:
+    links = [link("m", 1883, transport="mqtt", host="127.0.0.1", topic="pv/a/b", profile="sunledger")]
+    settings = quick(allowed_networks=("10.0.0.0/8",), mqtt=MqttSettings(host="10.9.9.9"))
+    bench = Bench(tmp_path, links, settings)
+    await bench.collector.start()
+    (status,) = bench.collector.connections()
+    await bench.collector.stop()
+    assert status.state is LinkState.MISCONFIGURED
+    assert "不在允许的网段" in status.last_error
+    assert bench.collector.status().sessions == ()
     bench.close()
 
 
