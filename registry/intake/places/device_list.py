@@ -42,7 +42,9 @@ TRANSPORTS = {
     "Modbus RTU over TCP": "modbus-rtu-tcp",
     "串口": "modbus-serial",
     "DTU 拨入": "modbus-dial-in",
+    "DTU 拨入（TCP 帧）": "modbus-dial-in-tcp",
     "DL/T 645": "dlt645-tcp",
+    "DL/T 645 串口": "dlt645-serial",
     "MQTT": "mqtt",
     "无": "",
 }
