@@ -7,12 +7,13 @@ Owns which column holds what, and the words. A page and a file cannot differ, be
 from collections.abc import Mapping
 from datetime import date
 
-from distribution.books.figures import Book, BookKind
+from distribution.books.figures import Book, BookKind, Money
 from distribution.money import yuan
 from distribution.statement import HouseholdStatement
 from documents.writing import Column, ColumnKind, SheetContent, Value, write_xlsx
 from registry.roll.cards import HouseholdCard
 from registry.roll.measures import MEASURES
+from store.periods import Period
 
 _MONEY = ColumnKind.MONEY
 _COUNT = ColumnKind.INTEGER
@@ -26,13 +27,19 @@ _AMOUNTS = (
 )
 _PEOPLE = (Column("户数", _COUNT, 8), Column("人口", _COUNT, 8), Column("参与户", _COUNT, 8))
 _LABOUR = {"able": "有劳动力", "weak": "弱劳动力", "unable": "无劳动能力", "": ""}
+_VILLAGE = (
+    Column("户号", width=8),
+    Column("组", width=10),
+    Column("户主", width=14),
+    Column("类别", width=20),
+    Column("人口", _COUNT, 8),
+    Column("参与", width=8),
+    Column("金额（元）", _MONEY, 16),
+    Column("已发放（元）", _MONEY, 16),
+    Column("待发放（元）", _MONEY, 16),
+)
+_Table = tuple[tuple[Column, ...], list[tuple[Value, ...]], tuple[Value, ...]]
 _PLACE = {
-    BookKind.VILLAGE: (
-        Column("户号", width=8),
-        Column("组", width=10),
-        Column("户主", width=12),
-        Column("类别", width=20),
-    ),
     BookKind.TOWNSHIP: (Column("村代码", width=16), Column("村", width=16)),
     BookKind.COUNTY: (Column("乡镇代码", width=16), Column("乡镇", width=16)),
     BookKind.PREFECTURE: (Column("县代码", width=16), Column("县", width=16)),
@@ -41,37 +48,51 @@ _PLACE = {
 
 def book_sheet(book: Book) -> SheetContent:
     """Return a book as one table with its total."""
-    is_village = book.kind is BookKind.VILLAGE
-    place = _PLACE[book.kind]
-    rows: list[tuple[Value, ...]] = [
-        (
-            *((row.number, row.group, row.label, row.note) if is_village else (row.number, row.label)),
-            *((row.households, row.persons, row.enrolled)),
-            *_amounts(row.money.households_fen, row.money.collective_fen, row.money.other_fen),
-            row.money.paid_fen,
-            row.money.owed_fen,
-        )
-        for row in book.rows
-    ]
-    total: tuple[Value, ...] = (
-        *("合计", *("" for _ in place[1:])),
-        book.households,
-        book.persons,
-        book.enrolled,
-        *_amounts(book.total.households_fen, book.total.collective_fen, book.total.other_fen),
-        book.total.paid_fen,
-        book.total.owed_fen,
-    )
+    columns, rows, total = (_village if book.kind is BookKind.VILLAGE else _division)(book)
     known = f"人员按 {book.known_at:%Y-%m-%d} 所知" if book.known_at else "人员按现在所知"
     notes = (f"{known}；金额取自总账，只含已记账的分配。",)
     title = f"{book.name}{book.year}年光伏收益{book.kind.word}"
-    return SheetContent(
-        book.kind.word, title, (*place, *_PEOPLE, *_AMOUNTS), rows, notes, total, landscape=True
+    return SheetContent(book.kind.word, title, columns, rows, notes, total, landscape=True)
+
+
+def _village(book: Book) -> _Table:
+    rows: list[tuple[Value, ...]] = [
+        (
+            row.number,
+            row.group,
+            row.label,
+            row.note,
+            row.persons if row.number else None,
+            ("是" if row.enrolled else "否") if row.number else "",
+            row.money.total_fen,
+            row.money.paid_fen if row.number else None,
+            row.money.owed_fen if row.number else None,
+        )
+        for row in book.rows
+    ]
+    money = book.total
+    total = ("合计", "", f"{book.households} 户", "", book.persons, f"{book.enrolled} 户")
+    return _VILLAGE, rows, (*total, money.total_fen, money.paid_fen, money.owed_fen)
+
+
+def _division(book: Book) -> _Table:
+    rows: list[tuple[Value, ...]] = [
+        (row.number, row.label, row.households, row.persons, row.enrolled, *_amounts(row.money))
+        for row in book.rows
+    ]
+    people = (book.households, book.persons, book.enrolled)
+    return (*_PLACE[book.kind], *_PEOPLE, *_AMOUNTS), rows, ("合计", "", *people, *_amounts(book.total))
+
+
+def _amounts(money: Money) -> tuple[int, ...]:
+    return (
+        money.households_fen,
+        money.collective_fen,
+        money.other_fen,
+        money.total_fen,
+        money.paid_fen,
+        money.owed_fen,
     )
-
-
-def _amounts(households: int, collective: int, other: int) -> tuple[int, int, int, int]:
-    return households, collective, other, households + collective + other
 
 
 def _until(end: date | None) -> Value:
@@ -97,7 +118,8 @@ def card_sheets(
 
 def _money_sheet(title: str, statement: HouseholdStatement) -> SheetContent:
     rows: list[tuple[Value, ...]] = [
-        (line.period, line.item, line.payout_state or "已记账", line.amount_fen) for line in statement.booked
+        (Period.parse(line.period).label, line.item, line.payout_state or "已记账", line.amount_fen)
+        for line in statement.booked
     ]
     paid = (
         f"其中已发放 {yuan(statement.paid_fen)} 元，待发放 {yuan(statement.owed_fen)} 元；只含已记账的分配。"
@@ -174,12 +196,18 @@ def _work_sheet(title: str, card: HouseholdCard) -> SheetContent:
             one.kind,
             f"每月 {one.monthly_rate_fen // 100}.{one.monthly_rate_fen % 100:02d} 元",
             one.document,
-            f"{one.valid_from} 至 {_until(one.valid_to)}",
+            f"{one.valid_from} 起" + (f"，{one.valid_to} 止" if one.valid_to else ""),
         )
         for one in card.posts
     ]
     rows += [
-        (MEASURES[one.measure], one.period, f"{one.value.normalize():f}", one.document, "")
+        (
+            MEASURES[one.measure],
+            Period.parse(one.period).label,
+            f"{one.value.normalize():f}",
+            one.document,
+            "",
+        )
         for one in card.measures
     ]
     columns = (

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
 
 from dashboards.pages.downloads import XLSX, attached
-from dashboards.web import Crumb, NotFoundError, check_form, redirect, render, requires, services_of
+from dashboards.web import NotFoundError, check_form, redirect, render, requires, services_of
 from documents.cells import column_letters
 from documents.limits import Limits
 from documents.refusal import FileRefusedError
@@ -109,8 +109,7 @@ def _view(request: Request, actor: Actor, kind: str, message: tuple[str, str] = 
 
 
 def _page(request: Request, view: ImportView) -> HTMLResponse:
-    crumbs = (Crumb("台账导入", "/registry/import"),) if view.look else ()
-    return render(request, "registry/import.html", "台账导入", crumbs=crumbs, view=view)
+    return render(request, "registry/import.html", "台账导入", view=view)
 
 
 @router.get("/registry/import")
