@@ -4,6 +4,7 @@ Tables for people, JSON for machines (`--json`), problems on standard error, and
 code: 0 done, 1 done and something was found, 2 not done.
 """
 
+import csv
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -92,11 +93,23 @@ def run_operation(
 ) -> None:
     """Run an operation in the running service, or here where none runs; print it and end."""
     with refusing(as_json=as_json):
-        settings = settings_of(config, data)
-        outcome = ask_running_service(settings.data_dir, name, arguments)
-        if outcome is None:
-            outcome = _run_here(settings, name, arguments)
-        show(outcome, as_json=as_json)
+        show(outcome_of(name, arguments, data=data, config=config), as_json=as_json)
+
+
+def outcome_of(name: str, arguments: Mapping[str, Any], *, data: Path | None, config: Path | None) -> Outcome:
+    """Run an operation in the running service, or here where none runs."""
+    settings = settings_of(config, data)
+    outcome = ask_running_service(settings.data_dir, name, arguments)
+    return _run_here(settings, name, arguments) if outcome is None else outcome
+
+
+def show_csv(outcome: Outcome) -> NoReturn:
+    """Print the rows of an outcome as CSV with the keys as heading, and end with its exit code."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(outcome.columns)
+    writer.writerows([[row.get(key) for key in outcome.columns] for row in outcome.rows])
+    print_problems(outcome.problems)
+    raise typer.Exit(int(outcome.exit_code))
 
 
 def _run_here(settings: Settings, name: str, arguments: Mapping[str, Any]) -> Outcome:

@@ -84,6 +84,10 @@ def open_victoriametrics(url: str) -> "VictoriaMetricsStore":
     return store
 
 
+class RefusedError(SeriesUnavailableError):
+    """The server is there and does not do what was asked."""
+
+
 class VictoriaMetricsStore(ServerSeries):
     """Samples in VictoriaMetrics; see `store.series.SeriesStore` for what each function promises."""
 
@@ -99,13 +103,14 @@ class VictoriaMetricsStore(ServerSeries):
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
         self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=False)
         self._dirty = False
+        self._flushes = True
 
     def check(self) -> None:
         """Raise ProblemsError unless deduplication and a long retention are switched on."""
-        self._get("/health")
+        self._query("vector(1)", LONG_AGO_US // MS)
         try:
             flags = self._get("/flags")
-        except SeriesUnavailableError:
+        except RefusedError:
             return  # a cluster's tenant paths do not show flags
         wrong = []
         if '-dedup.minScrapeInterval="1ms"' not in flags:
@@ -137,10 +142,16 @@ class VictoriaMetricsStore(ServerSeries):
         return _text(response)
 
     def _settle(self) -> None:
-        """Make what was written visible to queries, which the server does by itself after a second."""
-        if self._dirty:
-            self._get("/internal/force_flush")
-            self._dirty = False
+        """Make what was written visible to queries, which the server does by itself after a second.
+
+        A cluster offers no such call at its tenant's paths; there one waits that second.
+        """
+        if self._dirty and self._flushes:
+            try:
+                self._get("/internal/force_flush")
+            except RefusedError:
+                self._flushes = False
+        self._dirty = False
 
     def _query(self, expression: str, time_ms: int) -> list[tuple[str, str]]:
         """Return (device, value) of an instant query."""
@@ -249,7 +260,10 @@ class VictoriaMetricsStore(ServerSeries):
         rows = self._query(f"sum(count_over_time({flags}))", END_OF_TIME_MS)
         oldest = self._query(f"min(tfirst_over_time({flags}))", END_OF_TIME_MS)
         newest = self._query(f"max(tlast_over_time({flags}))", END_OF_TIME_MS)
-        sizes = re.findall(r"^vm_data_size_bytes\{[^}]*\} (\d+)", self._get("/metrics"), re.MULTILINE)
+        try:
+            sizes = re.findall(r"^vm_data_size_bytes\{[^}]*\} (\d+)", self._get("/metrics"), re.MULTILINE)
+        except RefusedError:
+            sizes = []
         return Statistics(
             int(float(rows[0][1])) if rows else 0,
             sum(int(size) for size in sizes),
@@ -275,7 +289,7 @@ def _translated() -> Iterator[None]:
 def _text(response: urllib3.BaseHTTPResponse) -> str:
     text = response.data.decode("utf-8")
     if response.status >= 300:  # noqa: PLR2004, the first code that is no success
-        raise SeriesUnavailableError(f"VictoriaMetrics 回答 {response.status}：{text[:300]}")
+        raise RefusedError(f"VictoriaMetrics 回答 {response.status}：{text[:300]}")
     return text
 
 

@@ -35,10 +35,11 @@ from store.engines.embedded.layout import (
 )
 from store.engines.embedded.writing import Round, WritingFile
 from store.quality import Flag
-from store.samples import QUANTITIES, Sample, table_to_samples
+from store.samples import QUANTITIES, SAMPLE_SCHEMA, Sample, table_to_samples
 from store.series import Side, Statistics
 
 QUARTER = timedelta(minutes=15)
+RECEIVED = SAMPLE_SCHEMA.field("received_at")
 
 
 class ReadingFile(WritingFile):
@@ -87,8 +88,13 @@ class ReadingFile(WritingFile):
     def read(
         self, device_ids: Sequence[str], start: datetime, end: datetime, quantities: Sequence[str]
     ) -> pa.Table:
-        """Return the chosen quantities, ordered by device and time; see the contract."""
-        schema = read_schema(quantities)
+        """Return the chosen quantities, ordered by device and time; see the contract.
+
+        `received_at` is handed out like a quantity.
+        """
+        schema = read_schema([name for name in quantities if name != RECEIVED.name])
+        if RECEIVED.name in quantities:
+            schema = schema.append(RECEIVED)
         columns = ", ".join(f"s.{name}" for name in schema.names[1:])
 
         def sql(scan: Scan) -> str:
