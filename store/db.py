@@ -109,6 +109,31 @@ def guard_append_only(table: Table) -> None:
     )
 
 
+def guard_refusal(table: Table, name: str, verb: str, refused: tuple[str, str]) -> None:
+    """Make a table refuse what `verb` (INSERT, UPDATE, DELETE) would do where a condition holds.
+
+    `refused` is the condition on NEW and OLD, in SQL that both databases read alike, and the message.
+    """
+    condition, message = refused
+    result = "OLD" if verb == "DELETE" else "NEW"
+    guard(
+        table,
+        sqlite=(
+            (
+                f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} WHEN {condition} "
+                f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+            ),
+        ),
+        postgresql=(
+            (
+                f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger AS $$ BEGIN IF {condition} THEN "
+                f"RAISE EXCEPTION '{message}'; END IF; RETURN {result}; END $$ LANGUAGE plpgsql"
+            ),
+            (f"CREATE TRIGGER {name} BEFORE {verb} ON {table.name} FOR EACH ROW EXECUTE FUNCTION {name}()"),
+        ),
+    )
+
+
 def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:

@@ -102,15 +102,6 @@ def _share(share: Share) -> ShareOut:
 
 def _uptime(row: AreaUptime) -> UptimeOut:
     hours = row.hours
-    by_cause = {
-        "running": hours.running,
-        "forced": hours.forced,
-        "grid": hours.grid,
-        "ordered": hours.ordered,
-        "planned": hours.planned,
-        "majeure": hours.majeure,
-        "unknown": hours.unknown,
-    }
     return UptimeOut(
         key=row.key,
         name=row.name,
@@ -120,7 +111,7 @@ def _uptime(row: AreaUptime) -> UptimeOut:
         data_percent=percent_cell(row.availability.data),
         energy_percent=percent_cell(row.energy.availability),
         use_h=hours_cell(hours.use),
-        hours={name: hours_cell(value) for name, value in by_cause.items()},
+        hours={cause.name.lower(): hours_cell(value) for cause, value in hours.with_light.items()},
         outages=sum(one.cause is Cause.FORCED for one in row.outages),
         lost_wh=energy_cell(row.energy.lost_wh.get(Cause.FORCED, 0.0)) if row.energy.modelled else None,
     )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from documents.writing import Column, ColumnKind, SheetContent, Value
 from monitoring.reports.cells import energy_cell, hours_cell, percent_cell
-from monitoring.uptime.causes import CAUSE_LABELS, Cause, Share
+from monitoring.uptime.causes import CAUSE_LABELS, Cause, Hours, Share
 from monitoring.uptime.evaluation import Evaluation, Question, areas, evaluate
 from monitoring.uptime.results import AreaUptime, Level, area_uptime
 from registry.actors import Actor
@@ -25,16 +25,6 @@ LEVEL_LABELS = {
     Level.TOWNSHIP: "乡镇",
     Level.COUNTY: "全县",
 }
-CAUSES = (
-    Cause.RUNNING,
-    Cause.FORCED,
-    Cause.GRID,
-    Cause.ORDERED,
-    Cause.PLANNED,
-    Cause.MAJEURE,
-    Cause.UNKNOWN,
-)
-"""The causes of time with light, in the order of the columns."""
 COLUMNS = (
     Column("名称", width=26),
     Column("设备数", ColumnKind.INTEGER, 8),
@@ -46,7 +36,7 @@ COLUMNS = (
     Column("数据完整率（%）", ColumnKind.PERCENT, 12),
     Column("电量可用率（%）", ColumnKind.PERCENT, 12),
     Column("有日照（台时）", ColumnKind.HOURS, 12),
-    *(Column(f"{CAUSE_LABELS[cause]}（台时）", ColumnKind.HOURS, 12) for cause in CAUSES),
+    *(Column(f"{CAUSE_LABELS[cause]}（台时）", ColumnKind.HOURS, 12) for cause in Hours().with_light),
     Column("停机次数", ColumnKind.INTEGER, 9),
     Column("设备原因少发（千瓦时）", ColumnKind.ENERGY, 14),
 )
@@ -123,10 +113,6 @@ def _in_order(
 def cells(row: AreaUptime) -> tuple[Value, ...]:
     """Return one row of the table."""
     result, hours = row.availability, row.hours
-    by_cause = (
-        *(hours.running, hours.forced, hours.grid, hours.ordered),
-        *(hours.planned, hours.majeure, hours.unknown),
-    )
     return (
         row.name,
         row.devices,
@@ -138,7 +124,7 @@ def cells(row: AreaUptime) -> tuple[Value, ...]:
         percent_cell(result.data),
         percent_cell(row.energy.availability),
         hours_cell(hours.use),
-        *(hours_cell(value) for value in by_cause),
+        *(hours_cell(value) for value in hours.with_light.values()),
         sum(outage.cause is Cause.FORCED for outage in row.outages),
         energy_cell(row.energy.lost_wh.get(Cause.FORCED, 0.0)) if row.energy.modelled else None,
     )

@@ -130,16 +130,14 @@ def _energy_words(energy_wh: float | None) -> str:
 
 
 def _by_cause(total: AreaUptime) -> str:
-    hours = total.hours
-    parts = (
-        (Cause.FORCED, hours.forced),
-        (Cause.GRID, hours.grid),
-        (Cause.ORDERED, hours.ordered),
-        (Cause.PLANNED, hours.planned),
-        (Cause.MAJEURE, hours.majeure),
-        (Cause.UNKNOWN, hours.unknown),
+    stopped = (
+        (cause, value) for cause, value in total.hours.with_light.items() if cause is not Cause.RUNNING
     )
-    named = [f"{CAUSE_LABELS[cause]} {hours_cell(value):,} 台时" for cause, value in parts if value >= 0.05]  # noqa: PLR2004, less is written 0.0
+    named = [
+        f"{CAUSE_LABELS[cause]} {hours_cell(value):,} 台时"
+        for cause, value in stopped
+        if value >= 0.05  # noqa: PLR2004, less is written 0.0
+    ]
     return "、".join(named) or "没有停机"
 
 

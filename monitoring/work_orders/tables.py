@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from monitoring.work_orders.states import TRANSITIONS, Action, OrderState
-from store.db import Base, UtcDateTime, guard, guard_append_only
+from store.db import Base, UtcDateTime, guard_append_only, guard_refusal
 
 _STATES = ", ".join(f"'{state.value}'" for state in OrderState)
 _ACTIONS = ", ".join(f"'{action.value}'" for action in Action)
@@ -151,27 +151,5 @@ _GUARDS = {
     ),
 }
 
-
-def _postgresql(name: str) -> tuple[str, str]:
-    table, verb, condition, message = _GUARDS[name]
-    result = "OLD" if verb == "DELETE" else "NEW"
-    return (
-        (
-            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger AS $$ BEGIN IF {condition} THEN "
-            f"RAISE EXCEPTION '{message}'; END IF; RETURN {result}; END $$ LANGUAGE plpgsql"
-        ),
-        f"CREATE TRIGGER {name} BEFORE {verb} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
-    )
-
-
-for _name, (_table, _verb, _condition, _message) in _GUARDS.items():
-    guard(
-        Base.metadata.tables[_table],
-        sqlite=(
-            (
-                f"CREATE TRIGGER {_name} BEFORE {_verb} ON {_table} WHEN {_condition} "
-                f"BEGIN SELECT RAISE(ABORT, '{_message}'); END"
-            ),
-        ),
-        postgresql=_postgresql(_name),
-    )
+for _name, (_table, _verb, *_refused) in _GUARDS.items():
+    guard_refusal(Base.metadata.tables[_table], _name, _verb, (_refused[0], _refused[1]))

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from dashboards.alarm_words import TONES, AlarmLine, alarm_line, money_for
+from dashboards.pages.running.work_orders import Tally
 from dashboards.paging import ROWS_PER_PAGE, Pager, pager_of
 from dashboards.web import reading, render, requires, services_of
 from monitoring.alarms.kinds import (
@@ -45,23 +46,11 @@ class Asked(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One choice of the list with its count."""
-
-    label: str
-    href: str
-    count: int
-    tone: str
-    shape: str
-    current: bool
-
-
-@dataclass(frozen=True, slots=True)
 class AlarmsView:
     """The choices, one page of alarms, and the orders that answer them, by alarm id."""
 
     asked: Asked
-    choices: tuple[Choice, ...]
+    choices: tuple[Tally, ...]
     kinds: tuple[tuple[str, str], ...]
     areas: Sequence[Division]
     rows: tuple[AlarmLine, ...]
@@ -110,14 +99,14 @@ def show_alarms(
     return render(request, "running/alarms.html", "告警", view=view)
 
 
-def _choices(session: Session, actor: Actor, asked: Asked) -> tuple[Choice, ...]:
+def _choices(session: Session, actor: Actor, asked: Asked) -> tuple[Tally, ...]:
     shown = [("未恢复", "open", "", "", ""), ("未确认", "new", "", "", "")]
     shown += [
         (SEVERITY_WORDS[one], "open", str(one), TONES[one], SEVERITY_SHAPES[one]) for one in AlarmSeverity
     ]
     shown += [("全部", "all", "", "", "")]
     return tuple(
-        Choice(
+        Tally(
             label=label,
             href="/alarms?" + urlencode(_kept(asked, show=show, severity=severity)),
             count=count_alarms(session, actor, _filter(asked, show, severity)),

@@ -155,16 +155,7 @@ def _view(
 
 def _causes(total: AreaUptime) -> tuple[CauseLine, ...]:
     hours, lines, x = total.hours, [], 0.0
-    by_cause = {
-        Cause.RUNNING: hours.running,
-        Cause.FORCED: hours.forced,
-        Cause.GRID: hours.grid,
-        Cause.ORDERED: hours.ordered,
-        Cause.PLANNED: hours.planned,
-        Cause.MAJEURE: hours.majeure,
-        Cause.UNKNOWN: hours.unknown,
-    }
-    for cause, value in by_cause.items():
+    for cause, value in hours.with_light.items():
         if value > 0 and hours.use > 0:
             width = round(1000 * value / hours.use, 2)
             lines.append(CauseLine(CAUSE_LABELS[cause], _TONES[cause], value, value / hours.use, x, width))
