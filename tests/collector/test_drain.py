@@ -13,7 +13,7 @@ from collector.settings import CollectorSettings
 from collector.spool import Spool
 from store.events import Event, EventKind, Severity
 from store.samples import Sample
-from store.series import Conflict, SeriesUnavailableError, WriteResult, open_series
+from store.series import Conflict, SeriesUnavailableError, WriteResult
 from tests.collector.plants import until, utc_now
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -90,27 +90,6 @@ def test_a_server_that_was_away_gets_again_what_it_may_have_forgotten(tmp_path: 
     moments = {moment for _, table in store.taken for moment in table["time"].to_pylist()}
     assert moments == {START, START + timedelta(minutes=1)}
     assert spool.audit().difference == 0
-
-
-def test_a_backlog_of_three_days_drains_much_faster_than_it_came(tmp_path: Path) -> None:
-    """4 320 minutes of 20 devices, compressed: the drain must beat ten times real time by far."""
-    spool = Spool(tmp_path / "spool.sqlite3", cap_bytes=500_000_000)
-    store = open_series(f"duckdb:///{tmp_path / 'series.duckdb'}")
-    minutes = 4320
-    for first in range(0, minutes, 60):
-        spool.append([one for number in range(first, first + 60) for one in minute(number, 20)], at=utc_now())
-    assert spool.size_bytes < spool.cap_bytes
-    began = time.monotonic()
-    running = Running(spool, store)
-    until(lambda: spool.balance().waiting == 0, 120)
-    took = time.monotonic() - began
-    running.stop()
-    balance = spool.audit()
-    print(f"{balance.stored} rows in {took:.1f} s: {minutes * 60 / took:,.0f} times real time")
-    assert (balance.stored, balance.difference) == (minutes * 20, 0)
-    assert took < minutes * 60 / 10
-    store.close()
-    spool.close()
 
 
 def test_live_samples_do_not_wait_behind_a_backlog(tmp_path: Path) -> None:

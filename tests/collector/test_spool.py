@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from collector.delivery import Rejected
-from collector.spool import Spool, SpoolFullError
+from collector.spool import Spool
 from store.samples import Sample, table_to_samples
 from store.series import SeriesStore, SeriesUnavailableError, WriteResult, open_series
 
@@ -179,25 +179,6 @@ def test_a_damaged_file_is_kept_aside_and_collection_goes_on(tmp_path: Path) -> 
     assert spool.set_aside.exists()
     spool.append([sample(1)], at=NOON)
     assert spool.balance().waiting == 1
-
-
-def test_a_full_disk_takes_nothing_and_recovers_by_itself(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool.sqlite3")
-    spool.append([sample(0)], at=NOON)
-    pages = spool._connection.execute("PRAGMA page_count").fetchone()[0]
-    spool._connection.execute(f"PRAGMA max_page_count={pages}")
-    noise = random.Random(1)
-    taken = 1
-    with pytest.raises(SpoolFullError):
-        for number in range(1, 2000):
-            many = [sample(number, active_power_w=noise.random()) for _ in range(50)]
-            spool.append(many, at=NOON)
-            taken += 50
-    assert spool.audit().difference == 0
-    assert spool.balance().published == taken
-    spool._connection.execute("PRAGMA max_page_count=100000")
-    spool.append([sample(5)], at=NOON)
-    assert spool.audit().published == taken + 1
 
 
 def test_quarantine_keeps_the_message_and_is_replayed_once(tmp_path: Path) -> None:
