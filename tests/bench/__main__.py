@@ -31,10 +31,15 @@ def machine() -> str:
     return f"{model}, {cores} cores, Python {python}, {commit.stdout.strip()}, {now:%Y-%m-%d %H:%M} UTC"
 
 
+def chosen(name: str, wanted: list[str]) -> bool:
+    """Tell whether a bench is asked for: by its name, or by the word before its first underscore."""
+    return not wanted or name in wanted or name.partition("_")[0] in wanted
+
+
 def main() -> int:
     """Run the benchmarks one after another; returns the number that failed to run."""
     wanted = sys.argv[1:]
-    scripts = [path for path in sorted(HERE.glob("bench_*.py")) if not wanted or path.stem[6:] in wanted]
+    scripts = [path for path in sorted(HERE.glob("bench_*.py")) if chosen(path.stem[6:], wanted)]
     print(machine(), flush=True)
     failed = 0
     for script in scripts:

@@ -1,9 +1,12 @@
 """What only the VictoriaMetrics engine has to cope with: flags, absence, restarts, milliseconds."""
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import urllib3
 
 from store.energy import device_energy
 from store.engines.lines import lines, tag, untag
@@ -13,6 +16,8 @@ from store.problem import ProblemsError
 from store.samples import Sample, samples_to_table
 from store.series import SeriesUnavailableError, open_series
 
+VISIBLE_SECONDS = 60
+"""By then a cluster shows what was written; it cannot be told to hurry."""
 START = datetime(2025, 10, 1, tzinfo=UTC)
 
 
@@ -50,6 +55,66 @@ def test_a_cluster_has_tenant_paths_and_a_token():
     assert address.base == "https://vm.example:8481"
     assert (address.write_path, address.read_path) == ("/insert/0/influx", "/select/0/prometheus")
     assert address.token == "s3cret"
+
+
+class Tenant(BaseHTTPRequestHandler):
+    """What stands before a cluster: the paths of one tenant lead to the server, all others nowhere."""
+
+    target = 0
+
+    def forward(self) -> None:
+        for prefix in ("/insert/7/influx", "/select/7/prometheus"):
+            if self.path.startswith(prefix) and self.headers.get("Authorization", "").endswith("s3cret"):
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                kept = {
+                    name: self.headers[name]
+                    for name in ("Content-Type", "Content-Encoding")
+                    if self.headers[name]
+                }
+                url = f"http://127.0.0.1:{self.target}{self.path.removeprefix(prefix)}"
+                answer = urllib3.request(self.command, url, body=body, headers=kept)
+                self.send_response(answer.status)
+                self.send_header("Content-Length", str(len(answer.data)))
+                self.end_headers()
+                self.wfile.write(answer.data)
+                return
+        self.send_error(404)
+
+    do_GET = do_POST = forward  # noqa: N815, the names that http.server calls
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def cluster(tmp_path, start_victoria_metrics):
+    with start_victoria_metrics(tmp_path) as (port, _):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Tenant,), {"target": port}))
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_tenant_of_a_cluster_is_written_and_read_by_its_paths(cluster):
+    paths = "write_path=/insert/7/influx&read_path=/select/7/prometheus"
+    store = open_series(f"victoriametrics://:s3cret@127.0.0.1:{cluster}?{paths}")
+    assert store.write(samples_to_table([sample(n) for n in range(40)])).stored == 40
+    deadline = time.monotonic() + VISIBLE_SECONDS
+    while store.statistics().rows < 40 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert (store.statistics().rows, store.statistics().size_bytes) == (40, 0)
+    assert store.read(["a"], START, START + timedelta(days=1), ["generated_energy_wh"]).num_rows == 40
+    store.close()
+    for wrong in (
+        f":s3cret@127.0.0.1:{cluster}?{paths.replace('7', '8')}",
+        f":no@127.0.0.1:{cluster}?{paths}",
+    ):
+        with pytest.raises(ProblemsError, match="SUNLEDGER_SERIES_URL") as caught:
+            open_series(f"victoriametrics://{wrong}")
+        assert "s3cret" not in str(caught.value)
 
 
 def test_after_a_crash_the_batch_can_be_sent_again(tmp_path, start_victoria_metrics):
