@@ -182,7 +182,7 @@ def _open_alarm(session: Session, what: tuple[Fact, _Told, Subject], now: dateti
         Standing.ON,
         told.severity,
         cause=fact.text,
-        since=fact.start,
+        since=max(fact.start, now - NOTICED),
     )
     changes = Pass(session, rule_book(session, local_date(now)), now, ()).read().apply([found])
     return changes[0].alarm_id

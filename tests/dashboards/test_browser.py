@@ -10,6 +10,8 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.dashboards.test_pages import upkeep
+
 pytestmark = pytest.mark.browser
 
 CONTRAST = """() => {
@@ -94,6 +96,7 @@ def pages(county) -> list[str]:
         "/payouts",
         "/households",
         f"/households/{county.households[0].id}",
+        *upkeep(county),
         "/events",
         "/connections",
         "/account",

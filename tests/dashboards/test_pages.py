@@ -5,9 +5,12 @@ from html import unescape
 from html.parser import HTMLParser
 
 from distribution.plans.published import recompute
+from monitoring.alarms.reads import AlarmFilter, alarms
+from monitoring.work_orders.reads import work_orders
+from registry.actors import SYSTEM
 
 NAMES_OF_THINGS = re.compile(
-    r"https?://\S+|\b[A-Z0-9]{2,}[A-Z0-9.\-/]*(?:KTL\w*|MT|CX\w*|KS-MT)?\b|\b(?:PDF|Excel|xlsx|xls|csv|JPG|PNG|MB)\b"
+    r"https?://\S+|\b[a-z]+(?:\.[a-z]+)+/[\w\-]+|\b[A-Z0-9]{2,}[A-Z0-9.\-/]*(?:KTL\w*|MT|CX\w*|KS-MT)?\b|\b(?:PDF|Excel|xlsx|xls|csv|JPG|PNG|MB)\b"
 )
 
 
@@ -71,12 +74,37 @@ def pages(county) -> list[str]:
         f"/households/{county.households[0].id}?year=2023",
         "/payouts",
         f"/payouts?month={month}",
+        *upkeep(county),
         "/events",
         "/connections",
         "/events?kind=communication",
         "/account",
         "/account/password",
         "/nothing-here",
+    ]
+
+
+def upkeep(county) -> list[str]:
+    """Pages about running: alarms, orders, plans, availability, indicators, the report."""
+    with county.database.reading() as session:
+        told = alarms(session, SYSTEM, AlarmFilter(grouped=True))
+        orders = work_orders(session, SYSTEM)
+    return [
+        "/alarms",
+        "/alarms?show=all&kind=outage",
+        *[f"/alarms/{one.id}" for one in told[:6]],
+        "/work-orders",
+        "/work-orders?state=all",
+        *[f"/work-orders/{one.id}" for one in orders[:6]],
+        "/work-orders/new",
+        f"/work-orders/new?station={county.stations[0].id}",
+        "/planned-work",
+        f"/planned-work?station={county.stations[0].id}",
+        "/availability",
+        "/availability?from=2026-11-23&to=2026-11-23&level=device&rule=elevation:5",
+        "/indicators",
+        "/uptime-report",
+        f"/stations/{county.stations[0].id}/uptime",
     ]
 
 
