@@ -95,7 +95,7 @@ class Scheduler:
                 args=[pulse],
                 max_instances=1,
                 coalesce=True,
-                id=pulse.name,
+                id=f"pulse-{pulse.name}",
             )
 
     def start(self) -> None:
