@@ -8,7 +8,7 @@ DATA ?= demo-data
 TEST_PACKAGES := mosquitto chromium poppler-utils fonts-noto-cjk hledger victoria-metrics mbpoll socat libreoffice-calc
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test influxd test-influx check bench soak clean lock assets test-tools screenshot
+.PHONY: help setup run test influxd test-influx check bench soak clean lock assets test-tools screenshot guide-pictures
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench-%: test-tools
 
 soak: test-tools ## the long proofs, in full
 	@SUNLEDGER_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -q -m soak --timeout 0
+
+guide-pictures: test-tools ## make the pictures of the guide 接入一个电站 anew
+	@$(BIN)/python -m tests.guide_pictures
 
 screenshot: test-tools ## make the picture of the README anew
 	@$(BIN)/python -m tests.screenshot

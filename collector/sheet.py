@@ -4,6 +4,7 @@ Owns what stands on the sheet; how it looks as PDF is in `commissioning.typ`. Wh
 probe's.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 from collector.modbus import Line
 from collector.probe import Candidate, UnitReport
 from collector.profile import Identity
-from documents.pdf import render_pdf
+from documents.pdf import plain_values, render_pdf
 from store.periods import SHANGHAI
 from store.samples import QUANTITIES, QuantityKind
 
@@ -119,7 +120,15 @@ def sheets_text(sheets: Sequence[Sheet], now: datetime) -> str:
     return "\n\f\n".join(pages)
 
 
+def _page_data(sheets: Sequence[Sheet], now: datetime) -> dict[str, object]:
+    return {"moment": _moment(now), "checks": CHECKS, "sheets": sheets}
+
+
+def sheet_data(sheets: Sequence[Sheet], now: datetime) -> str:
+    """Return what the template is given, as JSON text."""
+    return json.dumps(plain_values(_page_data(sheets, now)), ensure_ascii=False)
+
+
 def sheets_pdf(sheets: Sequence[Sheet], now: datetime) -> bytes:
     """Return the sheets as PDF, one page each; raises FileRefusedError when no font is there."""
-    data = {"moment": _moment(now), "checks": CHECKS, "sheets": sheets}
-    return render_pdf(TEMPLATE, data, now.replace(microsecond=0))
+    return render_pdf(TEMPLATE, _page_data(sheets, now), now.replace(microsecond=0))
