@@ -1,19 +1,23 @@
 """Foreign history: a file of somebody's telemetry and a mapping that says what its columns mean.
 
-Owns the mapping's format (TOML, `sunledger-telemetry/1`), the streaming reader of `.csv` and `.csv.xz`, and
-the import into the series. A row that cannot be read is a Problem with its line; it stops nothing else.
+Owns the mapping's format (TOML, `sunledger-telemetry/1`), the streaming reader of `.csv`, `.csv.xz` and
+`.csv.gz`, and the import into the series. A row that cannot be read is a Problem with its line; it stops
+nothing else.
 """
 
+import codecs
 import csv
+import gzip
 import lzma
 import tomllib
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, Annotated, Literal
+from typing import IO, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
@@ -24,6 +28,8 @@ from store.samples import QUANTITIES, QuantityKind, Sample, samples_to_table
 from store.series import Conflict, SeriesStore
 
 ROWS_AT_ONCE = 20_000
+TIMES_KEPT = 200_000
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 _FACTORS: Mapping[tuple[str, str], Decimal] = {
@@ -50,16 +56,30 @@ _FACTORS: Mapping[tuple[str, str], Decimal] = {
 class TimeMapping(BaseModel):
     """The column of the time: strptime format (or `unix_s`, `unix_ms`, `iso`), zone, and a shift.
 
-    `shift_minutes` moves a label to the instant that it stands for, as from the start to the end of an
-    interval.
+    `columns` names several columns, as of date and time, whose texts are joined by a space. `shift_minutes`
+    moves a label to the instant that it stands for, as from the start to the end of an interval. `ambiguous`
+    says which of two instants a wall time means that a zone's clock change repeats.
     """
 
     model_config = _STRICT
 
-    column: str
+    column: str | None = None
+    columns: tuple[str, ...] = ()
     format: str = "iso"
     zone: str = "Asia/Shanghai"
     shift_minutes: int = 0
+    ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
+
+    @model_validator(mode="after")
+    def _one_of(self) -> "TimeMapping":
+        if (self.column is None) == (not self.columns):
+            raise ValueError("column 与 columns 必须二选一")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that make up the time."""
+        return self.columns if self.column is None else (self.column,)
 
     @field_validator("zone")
     @classmethod
@@ -72,7 +92,10 @@ class TimeMapping(BaseModel):
 
 
 class DeviceMapping(BaseModel):
-    """The column of the device, or one constant device; `rename` and `prefix` give our identifiers."""
+    """The column of the device, or one constant device; `rename` and `prefix` give our identifiers.
+
+    Neither is needed where every quantity names its own device.
+    """
 
     model_config = _STRICT
 
@@ -83,13 +106,21 @@ class DeviceMapping(BaseModel):
 
     @model_validator(mode="after")
     def _one_of(self) -> "DeviceMapping":
-        if (self.column is None) == (self.constant is None):
-            raise ValueError("column 与 constant 必须二选一")
+        if self.column is not None and self.constant is not None:
+            raise ValueError("column 与 constant 只能写一个")
         return self
+
+    def ours(self, name: str) -> str:
+        """Return our identifier of a device."""
+        return self.prefix + self.rename.get(name, name)
 
 
 class QuantityMapping(BaseModel):
-    """One column and the quantity that it holds: value × `scale` in `unit`, plus `offset` in our unit."""
+    """One column and the quantity that it holds: value × `scale` in `unit`, plus `offset` in our unit.
+
+    `device` names the device where a file has a column for each; `words` gives the number for a text, as of
+    a state.
+    """
 
     model_config = _STRICT
 
@@ -98,14 +129,19 @@ class QuantityMapping(BaseModel):
     unit: str = ""
     scale: Decimal = Decimal(1)
     offset: Decimal = Decimal(0)
+    device: str | None = None
+    words: Mapping[str, int] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _convertible(self) -> "QuantityMapping":
         if self.name not in QUANTITIES:
-            raise ValueError(f"没有名为 {self.name} 的量")
+            raise ValueError(f"没有名为 {self.name} 的量；可用：{'、'.join(QUANTITIES)}")
         unit = QUANTITIES[self.name].unit
         if self.unit not in {"", unit} and (self.unit, unit) not in _FACTORS:
-            raise ValueError(f"单位 {self.unit} 不能换算成 {unit}")
+            known = "、".join(sorted({unit, *(theirs for theirs, ours in _FACTORS if ours == unit)}))
+            raise ValueError(f"单位 {self.unit} 不能换算成 {unit}；可用：{known}")
+        if not (self.scale.is_finite() and self.offset.is_finite() and self.scale):
+            raise ValueError("scale 和 offset 应是数，scale 不能为 0")
         return self
 
     @property
@@ -115,13 +151,34 @@ class QuantityMapping(BaseModel):
 
 
 class CsvMapping(BaseModel):
-    """How the text is written; `missing` lists the texts that mean no value."""
+    """How the text is written; `missing` lists the texts that mean no value.
+
+    `skip_lines` are the lines before the heading; `decimal` and `thousands` are the marks in numbers.
+    """
 
     model_config = _STRICT
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    skip_lines: Annotated[int, Field(ge=0, le=1000)] = 0
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'"] = ""
     encoding: str = "utf-8-sig"
     missing: tuple[str, ...] = ("", "NA", "NaN", "nan", "null", "NULL", "-", "--")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except LookupError as error:
+            raise ValueError(f"不认识编码 {value}，例如 utf-8 或 gbk") from error
+        return value
+
+    @model_validator(mode="after")
+    def _different_marks(self) -> "CsvMapping":
+        if self.decimal == self.thousands:
+            raise ValueError("decimal 与 thousands 不能相同")
+        return self
 
 
 class TelemetryMapping(BaseModel):
@@ -132,23 +189,41 @@ class TelemetryMapping(BaseModel):
     format: Literal["sunledger-telemetry/1"]
     title: str = ""
     time: TimeMapping
-    device: DeviceMapping
+    device: DeviceMapping = DeviceMapping()
     quantity: Annotated[tuple[QuantityMapping, ...], Field(min_length=1)]
     csv: CsvMapping = CsvMapping()
 
     @model_validator(mode="after")
     def _each_once(self) -> "TelemetryMapping":
-        names = [item.name for item in self.quantity]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        names = [(item.device or "", item.name) for item in self.quantity]
+        twice = sorted({name for device, name in names if names.count((device, name)) > 1})
         if twice:
             raise ValueError(f"{'、'.join(twice)} 映射了两次")
+        if self.device.column is None and self.device.constant is None:
+            nameless = [item.column for item in self.quantity if item.device is None]
+            if nameless:
+                raise ValueError(f"列“{'”、“'.join(nameless)}”属于哪台设备？写 [device] 或这一项的 device")
         return self
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that the file must have."""
         device = () if self.device.column is None else (self.device.column,)
-        return (self.time.column, *device, *(item.column for item in self.quantity))
+        return (*self.time.names, *device, *dict.fromkeys(item.column for item in self.quantity))
+
+
+_WORDS = {
+    "missing": "缺这一项",
+    "extra_forbidden": "没有这个键",
+    "string_type": "应是文字（加引号）",
+    "int_type": "应是整数",
+    "int_parsing": "应是整数",
+    "decimal_parsing": "应是数",
+    "decimal_type": "应是数",
+    "string_too_long": "只能是一个字符",
+    "string_too_short": "只能是一个字符",
+    "too_short": "至少要有一项 [[quantity]]",
+}
 
 
 def read_mapping(path: Path) -> TelemetryMapping:
@@ -164,7 +239,7 @@ def read_mapping(path: Path) -> TelemetryMapping:
             [
                 Problem(
                     f"{path} {'.'.join(str(part) for part in item['loc']) or '全文'}",
-                    item["msg"].removeprefix("Value error, "),
+                    _WORDS.get(item["type"], item["msg"].removeprefix("Value error, ")),
                     "按 docs/telemetry-mapping.md 修改",
                 )
                 for item in error.errors()
@@ -174,7 +249,7 @@ def read_mapping(path: Path) -> TelemetryMapping:
 
 @contextmanager
 def _opened(path: Path, encoding: str) -> Iterator[IO[str]]:
-    opener = lzma.open if path.suffix == ".xz" else open
+    opener: Any = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
     with opener(path, "rt", encoding=encoding, newline="") as stream:
         yield stream
 
@@ -185,38 +260,50 @@ def telemetry_batches(path: Path, mapping: TelemetryMapping) -> Iterator[tuple[p
     The time of receipt is the sample's own time. Raises ProblemsError when the file cannot be read at all
     or lacks a mapped column; a file that breaks off ends with a problem.
     """
-    reader = _RowReader(mapping)
     samples: list[Sample] = []
     problems: list[Problem] = []
-    line = 0
+    line, skipped, begun = 0, mapping.csv.skip_lines, False
     try:
         with _opened(path, mapping.csv.encoding) as stream:
-            rows = csv.DictReader(stream, delimiter=mapping.csv.delimiter, strict=True)
-            _require_columns(path, rows.fieldnames or (), mapping)
+            for _ in range(skipped):
+                stream.readline()
+            rows = csv.reader(stream, delimiter=mapping.csv.delimiter, strict=True)
+            header = [name.strip() for name in next(rows, [])]
+            _require_columns(f"{path.name} 第 {skipped + 1} 行", header, mapping)
+            reader, begun = _RowReader(mapping, header), True
             for row in rows:
-                line = rows.line_num
-                found = reader.sample(row, problems, f"{path.name} 第 {line} 行")
-                if found is not None:
-                    samples.append(found)
+                line = skipped + rows.line_num
+                if row:
+                    samples.extend(reader.samples(row, problems, f"{path.name} 第 {line} 行"))
                 if len(samples) + len(problems) >= ROWS_AT_ONCE:
                     yield samples_to_table(samples), problems
                     samples, problems = [], []
-    except (OSError, EOFError, lzma.LZMAError, UnicodeError, csv.Error, LookupError) as error:
-        broken = Problem(
-            f"{path.name} 第 {line + 1} 行", f"读到这里中断：{error}", "检查文件是否完整、编码是否正确"
-        )
-        if not line:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, UnicodeError, csv.Error) as error:
+        place = f"{path.name} 第 {max(line, skipped) + 1} 行"
+        how = f"检查文件是否完整、编码是否为 {mapping.csv.encoding}"
+        broken = Problem(place, f"读到这里中断：{error}", how)
+        if not begun:
             raise ProblemsError([broken]) from error
         problems.append(broken)
     if samples or problems:
         yield samples_to_table(samples), problems
 
 
-def _require_columns(path: Path, header: Sequence[str], mapping: TelemetryMapping) -> None:
+def _require_columns(where: str, header: Sequence[str], mapping: TelemetryMapping) -> None:
+    listed = "、".join(header) or "无"
     problems = [
-        Problem(f"{path.name} 第 1 行", f"没有列“{column}”", f"文件的列是：{'、'.join(header) or '无'}")
+        Problem(
+            where,
+            f"没有列“{column}”",
+            f"文件的列是：{listed}；也可能是 delimiter、encoding 或 skip_lines 不对",
+        )
         for column in mapping.columns
         if column not in header
+    ]
+    problems += [
+        Problem(where, f"列“{column}”出现了 {header.count(column)} 次", "改掉重复的列名")
+        for column in mapping.columns
+        if header.count(column) > 1
     ]
     if problems:
         raise ProblemsError(problems)
@@ -225,75 +312,123 @@ def _require_columns(path: Path, header: Sequence[str], mapping: TelemetryMappin
 class _RowReader:
     """Turns rows into samples; remembers how each time text was read, because devices share them."""
 
-    def __init__(self, mapping: TelemetryMapping) -> None:
+    def __init__(self, mapping: TelemetryMapping, header: Sequence[str]) -> None:
         self._mapping = mapping
+        self._width = len(header)
         self._zone = ZoneInfo(mapping.time.zone)
         self._missing = set(mapping.csv.missing)
+        marks: dict[str, str] = {mapping.csv.thousands: ""} if mapping.csv.thousands else {}
+        marks[mapping.csv.decimal] = "."
+        self._marks = str.maketrans(marks)
         self._times: dict[str, datetime] = {}
-        self._quantities = [
-            (item.column, item.name, item.factor, item.offset, QUANTITIES[item.name].kind)
-            for item in mapping.quantity
-        ]
+        self._time_places = [header.index(name) for name in mapping.time.names]
+        column = mapping.device.column
+        self._device_place = None if column is None else header.index(column)
+        self._quantities: dict[str | None, list[tuple[int, QuantityMapping]]] = {}
+        for item in mapping.quantity:
+            self._quantities.setdefault(item.device, []).append((header.index(item.column), item))
 
-    def sample(self, row: Mapping[str, str | None], problems: list[Problem], where: str) -> Sample | None:
-        """Return the row's sample, or None after noting why there is none."""
-        device_id = self._device(row)
-        if device_id is None:
-            problems.append(Problem(where, "没有设备编号", f"填写列“{self._mapping.device.column}”"))
-            return None
-        text = (row[self._mapping.time.column] or "").strip()
-        try:
-            time = self._times.get(text) or self._time(text)
-        except (ValueError, OverflowError):
-            expected = self._mapping.time.format
-            problems.append(
-                Problem(where, f"时间“{text}”读不出", f"应按 {expected} 书写，且在该时区真实存在")
-            )
-            return None
-        self._times[text] = time
-        values = self._values(row, problems, where)
-        return Sample(device_id, time, time, values) if values else None
+    def samples(self, row: Sequence[str], problems: list[Problem], where: str) -> list[Sample]:
+        """Return the row's samples, one for each device in it; none after noting why there are none."""
+        if len(row) != self._width:
+            what = f"有 {len(row)} 格，表头有 {self._width} 格"
+            problems.append(Problem(where, what, "改正这一行；文字里有分隔符时要加引号"))
+            return []
+        time = self._read_time(row, problems, where)
+        if time is None:
+            return []
+        found = []
+        for own, quantities in self._quantities.items():
+            device_id = self._device(row) if own is None else self._mapping.device.ours(own)
+            if device_id is None:
+                column = self._mapping.device.column
+                problems.append(Problem(f"{where} 列“{column}”", "没有设备编号", "填写设备编号"))
+                continue
+            values = self._values(row, quantities, problems, where)
+            if values:
+                found.append(Sample(device_id, time, time, values))
+        return found
 
-    def _device(self, row: Mapping[str, str | None]) -> str | None:
+    def _device(self, row: Sequence[str]) -> str | None:
         device = self._mapping.device
-        raw = device.constant if device.column is None else (row[device.column] or "").strip()
-        return device.prefix + device.rename.get(raw, raw) if raw else None
+        raw = device.constant if self._device_place is None else row[self._device_place].strip()
+        return device.ours(raw) if raw else None
+
+    def _read_time(self, row: Sequence[str], problems: list[Problem], where: str) -> datetime | None:
+        text = " ".join(row[place].strip() for place in self._time_places)
+        known = self._times.get(text)
+        if known is not None:
+            return known
+        place = f"{where} 列“{'”、“'.join(self._mapping.time.names)}”"
+        try:
+            time = self._time(text)
+        except (ValueError, OverflowError, InvalidOperation):
+            how = f"应按 {self._mapping.time.format} 书写，且在时区 {self._mapping.time.zone} 真实存在"
+            problems.append(Problem(place, f"时间“{text}”读不出", how))
+            return None
+        if not EARLIEST <= time < LATEST:
+            how = "只收 2000 到 2099 年的数据；检查 format 和 unix_s、unix_ms 是否写对"
+            problems.append(Problem(place, f"时间“{text}”是 {time:%Y-%m-%d} UTC", how))
+            return None
+        if len(self._times) >= TIMES_KEPT:
+            self._times.clear()
+        self._times[text] = time
+        return time
 
     def _time(self, text: str) -> datetime:
         """Read a time; raises ValueError also for a wall time that the zone's clocks skip or repeat."""
         rule = self._mapping.time
         if rule.format in {"unix_s", "unix_ms"}:
-            unit = timedelta(seconds=1) if rule.format == "unix_s" else timedelta(milliseconds=1)
-            found = datetime(1970, 1, 1, tzinfo=UTC) + int(text) * unit
+            unit = 1_000_000 if rule.format == "unix_s" else 1000
+            found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(Decimal(text) * unit))
         else:
             read = datetime.fromisoformat if rule.format == "iso" else self._by_format
             found = read(text)
             if found.tzinfo is None:
-                local = found.replace(tzinfo=self._zone)
-                if local.utcoffset() != local.replace(fold=1).utcoffset():
-                    raise ValueError("a wall time that does not exist, or exists twice")
-                found = local
+                found = self._placed(found)
         return found.astimezone(UTC) + timedelta(minutes=rule.shift_minutes)
+
+    def _placed(self, wall: datetime) -> datetime:
+        """Return the instant of a wall time in the mapping's zone."""
+        early, late = wall.replace(tzinfo=self._zone), wall.replace(tzinfo=self._zone, fold=1)
+        if early.utcoffset() == late.utcoffset():
+            return early
+        exists = early.astimezone(UTC).astimezone(self._zone).replace(tzinfo=None) == wall
+        if not exists or self._mapping.time.ambiguous == "refuse":
+            raise ValueError("a wall time that does not exist, or exists twice")
+        return early if self._mapping.time.ambiguous == "earlier" else late
 
     def _by_format(self, text: str) -> datetime:
         return datetime.strptime(text, self._mapping.time.format)  # noqa: DTZ007, the zone is put on by the caller
 
     def _values(
-        self, row: Mapping[str, str | None], problems: list[Problem], where: str
+        self,
+        row: Sequence[str],
+        quantities: Sequence[tuple[int, QuantityMapping]],
+        problems: list[Problem],
+        where: str,
     ) -> dict[str, float | int]:
         values: dict[str, float | int] = {}
-        for column, name, factor, offset, kind in self._quantities:
-            text = (row[column] or "").strip()
+        for place, item in quantities:
+            text = row[place].strip()
             if text in self._missing:
                 continue
             try:
-                exact = _finite(text) * factor + offset
-                values[name] = float(exact) if kind is QuantityKind.GAUGE else _whole(exact)
+                values[item.name] = self._number(text, item)
             except (InvalidOperation, ValueError, OverflowError):
-                problems.append(
-                    Problem(f"{where} 列“{column}”", f"“{text}”不是数字", "改成数字，没有值就留空")
+                how = (
+                    "改成数字，没有值就留空"
+                    if not item.words
+                    else f"改成数字，或 {'、'.join(item.words)} 之一"
                 )
+                problems.append(Problem(f"{where} 列“{item.column}”", f"“{text}”不是数字", how))
         return values
+
+    def _number(self, text: str, item: QuantityMapping) -> float | int:
+        if text in item.words:
+            return item.words[text]
+        exact = _finite(text.translate(self._marks)) * item.factor + item.offset
+        return float(exact) if QUANTITIES[item.name].kind is QuantityKind.GAUGE else _whole(exact)
 
 
 def _finite(text: str) -> Decimal:

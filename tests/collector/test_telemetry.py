@@ -62,8 +62,8 @@ def test_columns_units_scales_and_names_are_applied():
 def test_each_bad_row_is_a_problem_with_its_line_and_stops_nothing():
     samples, problems = loaded(CASES / "portal.csv", read_mapping(CASES / "portal.toml"))
     assert [(problem.where, problem.what) for problem in problems] == [
-        ("portal.csv 第 5 行", "时间“2026-10-05 12:30”读不出"),
-        ("portal.csv 第 6 行", "没有设备编号"),
+        ("portal.csv 第 5 行 列“时间”", "时间“2026-10-05 12:30”读不出"),
+        ("portal.csv 第 6 行 列“设备”", "没有设备编号"),
         ("portal.csv 第 7 行 列“功率(kW)”", "“三十”不是数字"),
         ("portal.csv 第 8 行 列“功率(kW)”", "“Infinity”不是数字"),
         ("portal.csv 第 8 行 列“总发电量(kWh)”", "“1e30”不是数字"),
@@ -155,8 +155,8 @@ def test_a_wrong_mapping_is_refused_with_its_place(tmp_path, changes, words):
 
 
 def test_a_device_needs_exactly_one_source():
-    for device in ({}, {"column": "d", "constant": "x"}):
-        with pytest.raises(ValueError, match="二选一"):
+    for device, words in (({}, "属于哪台设备"), ({"column": "d", "constant": "x"}, "只能写一个")):
+        with pytest.raises(ValueError, match=words):
             mapping(device=device)
 
 
@@ -176,3 +176,84 @@ def test_importing_twice_stores_once_and_a_changed_counter_is_a_conflict(tmp_pat
 
 def test_the_shipped_example_is_a_valid_mapping():
     assert len(read_mapping(EXAMPLE).quantity) == 4
+
+
+def test_date_and_time_in_two_columns_lines_before_the_heading_and_european_numbers(tmp_path):
+    text = "Export\nAnlage 7\nDatum;Zeit;Inverter;Leistung kW\n"
+    text += "05.10.2026;12:00;A;1.234,5\n05.10.2026;12:15;A;-\n"
+    rule = mapping(
+        time={"columns": ["Datum", "Zeit"], "format": "%d.%m.%Y %H:%M"},
+        device={"column": "Inverter", "rename": {"A": "inverter-a"}},
+        quantity=[{"column": "Leistung kW", "name": "active_power_w", "unit": "kW"}],
+        csv={"delimiter": ";", "skip_lines": 2, "decimal": ",", "thousands": "."},
+    )
+    samples, problems = loaded(written(tmp_path, text), rule)
+    assert samples == [Sample("inverter-a", NOON, NOON, {"active_power_w": 1_234_500.0})]
+    assert problems == []
+
+
+def test_a_column_for_each_device_becomes_a_sample_for_each(tmp_path):
+    text = "t,INV1 kW,INV1 state,INV2 kW\n2026-10-05T12:00,3,Running,4\n2026-10-05T12:15,,Off,x\n"
+    power = {"name": "active_power_w", "unit": "kW"}
+    rule = mapping(
+        device={"prefix": "old-"},
+        quantity=[
+            {"column": "INV1 kW", "device": "1", **power},
+            {"column": "INV1 state", "device": "1", "name": "state", "words": {"Running": 3, "Off": 1}},
+            {"column": "INV2 kW", "device": "2", **power},
+        ],
+    )
+    samples, problems = loaded(written(tmp_path, text), rule)
+    assert [(one.device_id, one.values) for one in samples] == [
+        ("old-1", {"active_power_w": 3000.0, "state": 3}),
+        ("old-2", {"active_power_w": 4000.0}),
+        ("old-1", {"state": 1}),
+    ]
+    assert [(one.where, one.what) for one in problems] == [("data.csv 第 3 行 列“INV2 kW”", "“x”不是数字")]
+
+
+def test_a_row_of_another_width_is_a_problem_and_is_left_out(tmp_path):
+    samples, problems = loaded(
+        written(tmp_path, "t,kwh\n2026-10-05T12:00,1\n2026-10-05T12:15\n\n1,2,3\n"), mapping()
+    )
+    assert len(samples) == 1
+    assert [(one.where, one.what) for one in problems] == [
+        ("data.csv 第 3 行", "有 1 格，表头有 2 格"),
+        ("data.csv 第 5 行", "有 3 格，表头有 2 格"),
+    ]
+
+
+def test_a_time_of_another_century_is_refused_with_its_reason(tmp_path):
+    rule = mapping(time={"column": "t", "format": "unix_s"})
+    samples, problems = loaded(written(tmp_path, "t,kwh\n1791172800000,1\n0,1\n1791172800.0,2\n"), rule)
+    assert [one.time for one in samples] == [NOON]
+    assert ["只收 2000 到 2099 年" in one.how_to_fix or "读不出" in one.what for one in problems] == [
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(("which", "hour"), [("earlier", 0), ("later", 1)])
+def test_a_repeated_hour_is_the_one_that_the_mapping_says(tmp_path, which, hour):
+    rule = mapping(time={"column": "t", "zone": "Europe/Berlin", "ambiguous": which})
+    samples, problems = loaded(written(tmp_path, "t,kwh\n2026-10-25T02:30,1\n2026-03-29T02:30,1\n"), rule)
+    assert [one.time for one in samples] == [datetime(2026, 10, 25, hour, 30, tzinfo=UTC)]
+    assert [one.where for one in problems] == ["data.csv 第 3 行 列“t”"]
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    with pytest.raises(ProblemsError, match="出现了 2 次"):
+        loaded(written(tmp_path, "t,kwh,kwh\n2026-10-05T12:00,1,2\n"), mapping())
+
+
+def test_a_mapping_says_in_chinese_what_is_wrong_and_where(tmp_path):
+    path = tmp_path / "map.toml"
+    path.write_text(
+        'format = "sunledger-telemetry/1"\n[time]\nfmt = "x"\n[device]\nconstant = "a"\n', "utf-8"
+    )
+    with pytest.raises(ProblemsError) as caught:
+        read_mapping(path)
+    assert {(one.where.removeprefix(f"{path} "), one.what) for one in caught.value.problems} == {
+        ("time.fmt", "没有这个键"),
+        ("quantity", "缺这一项"),
+    }

@@ -7,7 +7,7 @@ order: `_writing` (one writer), `_filing` (one change of the file), `_lists` (th
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -177,20 +177,17 @@ class EmbeddedFile:
             with registered(cursor, "fresh_devices", fresh):
                 cursor.execute("INSERT INTO device SELECT number, device_id FROM fresh_devices")
 
-    def _create(self, times: tuple[int, int]) -> list[Partition]:
-        """Return the months from the first to the last of `times` [us]; makes the tables that are missing."""
-        months, position = [], times[0]
-        while position <= times[1]:
-            months.append(partition_of(position))
-            position = months[-1].end
+    def _create(self, months: Iterable[Partition]) -> list[Partition]:
+        """Return months in order; makes the tables that are missing."""
+        ordered = sorted(set(months))
         columns = ", ".join(column_definition(name) for name in STORED)
-        for month in months:
+        for month in ordered:
             if month.table not in self._partitions:
                 self._filer.execute(f"CREATE TABLE IF NOT EXISTS {month.table} ({columns})")
                 with self._lists:
                     self._partitions[month.table] = month
                     self._generation += 1
-        return months
+        return ordered
 
     def _sources(self) -> Sources:
         with self._lists:

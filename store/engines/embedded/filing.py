@@ -21,6 +21,8 @@ from store.engines.embedded.layout import (
     Recent,
     column_definition,
     instant_text,
+    months_of,
+    partition_of,
 )
 from store.runs import SHANGHAI_DAY_SQL
 from store.series import SeriesUnavailableError
@@ -165,7 +167,12 @@ class FilingFile(EmbeddedFile):
                     self._log.remove(segment)
 
     def _insert_recent(self, recent: Recent, segment: int) -> None:
-        months = self._create((recent.low, recent.high))
+        months = self._create(
+            partition_of(row[0])
+            for row in self._filer.execute(
+                f"SELECT DISTINCT epoch_us(date_trunc('month', time)) FROM {recent.table}"
+            ).fetchall()
+        )
         with self._transaction(self._filer) as cursor:
             with self._lists:
                 count = self._settled
@@ -190,7 +197,7 @@ class FilingFile(EmbeddedFile):
     def _insert_filed(self, stored: pa.Table, times: Integers, spans: pa.Table) -> None:
         """Insert a large batch into the file at once, as one transaction, with the spans it leads to."""
         with self._filing:
-            months = self._create((int(times.min()), int(times.max())))
+            months = self._create(months_of(times))
             with self._transaction(self._filer) as cursor:
                 self._write_devices(cursor, len(self._ids))
                 cursor.register("bulk", stored)

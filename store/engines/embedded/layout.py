@@ -57,6 +57,15 @@ def partition_of(time: int) -> Partition:
     return Partition(microseconds(month), microseconds(following))
 
 
+def months_of(times: Integers) -> list[Partition]:
+    """Return the months in which instants [us] lie."""
+    found, rest = [], times
+    while len(rest):
+        found.append(partition_of(int(rest.min())))
+        rest = rest[rest >= found[-1].end]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a round: its new rows, conflicts, and the devices whose stored rows were completed."""

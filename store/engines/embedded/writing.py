@@ -24,6 +24,7 @@ from store.engines.embedded.layout import (
     for_storage,
     from_storage,
     keys_table,
+    months_of,
     plain,
     spans_table,
 )
@@ -193,7 +194,7 @@ class WritingFile(FilingFile):
         for waiting in list(self._recents[:-1]):
             self._file(waiting)
         with self._filing:
-            months = self._create((int(merged.times.min()), int(merged.times.max())))
+            months = self._create(months_of(merged.times))
             with self._transaction(self._filer) as cursor:
                 for month in months:
                     inside = (merged.times >= month.start) & (merged.times < month.end)
