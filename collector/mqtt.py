@@ -7,6 +7,8 @@ the list of links, never by the payload alone; what a payload means is decided b
 import logging
 import queue
 import random
+import ssl
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -92,6 +94,7 @@ class MqttIngest:
             client.tls_set(self._settings.certificate_authority)
         client.reconnect_delay_set(1, max(self._settings.reconnect_seconds, 1))
         client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
@@ -206,6 +209,19 @@ class MqttIngest:
         self._outlet.tell_broker(self._settings, Severity.INFO, "已连接消息服务器", self._clock())
         self._subscribe(self._filters)
 
+    def _on_connect_fail(self, _client: paho.Client, _userdata: object) -> None:
+        # paho calls this while it handles the error, which it does not hand over.
+        error = sys.exc_info()[1]
+        if isinstance(error, ssl.SSLCertVerificationError):
+            message = f"消息服务器的证书不可信：{error.verify_message}"
+        elif isinstance(error, OSError):
+            message = f"连不上消息服务器：{error.strerror or error}"
+        else:
+            message = "连不上消息服务器"
+        if not self._stopping.is_set():
+            self._failed(message)
+        time.sleep(_chance.uniform(0, SOON_SECONDS))
+
     def _on_disconnect(
         self,
         _client: paho.Client,
@@ -216,7 +232,8 @@ class MqttIngest:
     ) -> None:
         if self._stopping.is_set() or self._downgrading.is_set():
             return
-        self._failed(f"与消息服务器的连接断开：{reason}")
+        if self.session.connected:
+            self._failed(f"与消息服务器的连接断开：{reason}")
         # Many collectors must not come back in the same second.
         time.sleep(_chance.uniform(0, SOON_SECONDS))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,7 +21,8 @@ STATIONS = ("station_a", "station_b", "station_1", "station_2", "station_3")
 class Mosquitto:
     """A broker in a folder of its own; it can be killed and started again on the same files."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, tls: tuple[Path, Path, Path] | None = None) -> None:
+        """`tls` are the files of the authority, of the certificate and of its key."""
         self.folder, self.port = folder, port
         folder.mkdir(parents=True, exist_ok=True)
         passwords = folder / "passwords"
@@ -36,6 +38,9 @@ class Mosquitto:
         ):
             assert shipped in text
             text = text.replace(shipped, ours)
+        if tls is not None:
+            for name, path in zip(("cafile", "certfile", "keyfile"), tls, strict=True):
+                text = re.sub(rf"#{name} .*", f"{name} {path}", text, count=1)
         self._settings = folder / "mosquitto.conf"
         self._settings.write_text(text)
         self._process: subprocess.Popen[bytes] | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 READS = {1, 2, 3, 4, 43}
+IDENTIFICATION = bytes([43, 14])
 Mood = Callable[["Request", random.Random], bytes | None]
 
 
@@ -101,6 +102,10 @@ def exception(request: Request, chance: random.Random) -> bytes | None:
     return request.answer(bytes([request.function | 0x80, chance.randint(1, 11)]))
 
 
+def busy(request: Request, _chance: random.Random) -> bytes | None:
+    return request.answer(bytes([request.function | 0x80, 6]))
+
+
 def previous_frame(request: Request, chance: random.Random) -> bytes | None:
     earlier = Request(request.transaction - 1, request.unit, request.function, 7, 125)
     return earlier.answer(bytes([earlier.function, 250]) + lie(earlier, chance))
@@ -125,6 +130,10 @@ LIES: tuple[Mood, ...] = (
     exception,
     previous_frame,
 )
+
+
+def any_lie(request: Request, chance: random.Random) -> bytes | None:
+    return chance.choice(LIES)(request, chance)
 
 
 @dataclass
@@ -171,7 +180,7 @@ class HostileServer:
         head = await reader.readexactly(7)
         transaction, _, length, unit = struct.unpack(">HHHB", head)
         pdu = await reader.readexactly(length - 1)
-        if pdu[0] not in READS:
+        if pdu[0] not in READS or (pdu[0] == IDENTIFICATION[0] and pdu[1:2] != IDENTIFICATION[1:]):
             self.writes.append(pdu[0])
         request = Request(transaction, unit, pdu[0], *struct.unpack(">HH", pdu[1:5]))
         self.requests.append(request)

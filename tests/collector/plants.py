@@ -121,4 +121,4 @@ def mqtt_link(station: str, device: str = "inverter", port: int = 0, **changes: 
 
 def to_county_broker(port: int, **settings: object) -> CollectorSettings:
     """Settings that log in to the broker with the shipped access list."""
-    return to_broker(port, username=COLLECTOR[0], password=COLLECTOR[1], **settings)
+    return to_broker(port, **({"username": COLLECTOR[0], "password": COLLECTOR[1]} | settings))

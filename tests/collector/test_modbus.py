@@ -105,11 +105,7 @@ async def test_the_answer_to_an_earlier_request_is_not_taken_for_the_next() -> N
 async def test_no_hostile_answer_becomes_a_value() -> None:
     seed = 20260602
     chance = random.Random(seed)
-
-    def any_lie(request: Request, own: random.Random) -> bytes | None:
-        return own.choice(hostile.LIES)(request, own)
-
-    server = HostileServer(mood=any_lie, seed=seed)
+    server = HostileServer(mood=hostile.any_lie, seed=seed)
     client = await opened(server, deadline=0.02)
     outcomes: dict[str, int] = {}
     for _ in range(HOSTILE_ANSWERS):
@@ -226,6 +222,17 @@ def test_nothing_that_writes_can_be_framed(payload: bytes) -> None:
     for framer in (modbus.StrictSocketFramer, modbus.StrictRtuFramer):
         with pytest.raises(ForbiddenFunctionError):
             framer(modbus.DecodePDU(False)).encode(payload, 1, 1)
+
+
+@pytest.mark.parametrize("pdu", [b"\x05\x00\x01\xff\x00", b"\x10\x00\x01\x00\x01", b"\x2b\x0d\x00\x00\x00"])
+async def test_the_fault_injecting_server_sees_whatever_is_no_read(pdu: bytes) -> None:
+    server = HostileServer()
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start())
+    writer.write(struct.pack(">HHHB", 1, 0, len(pdu) + 1, 1) + pdu)
+    await reader.read(100)
+    writer.close()
+    with pytest.raises(AssertionError, match="were sent to a device"):
+        await server.stop()
 
 
 def test_the_client_has_no_function_that_writes() -> None:

@@ -173,6 +173,19 @@ async def test_a_broker_that_comes_back_is_found_again(tmp_path: Path, broker: M
     bench.close()
 
 
+async def test_a_broker_that_is_not_there_is_shown_and_tried_again(tmp_path: Path, broker: Mosquitto) -> None:
+    broker.kill()
+    settings = to_county_broker(broker.port, reconnect_seconds=1)
+    bench = Bench(tmp_path, [mqtt_link("station_a")], settings)
+    await bench.collector.start()
+    await asyncio.to_thread(until, lambda: "连不上" in bench.collector.status().sessions[0][1].last_error)
+    broker.start()
+    await asyncio.to_thread(until, lambda: bench.collector.status().sessions[0][1].subscribed)
+    await bench.collector.stop()
+    assert any("连不上" in event.message for event in bench.events)
+    bench.close()
+
+
 async def test_devices_come_and_go_without_dropping_the_session(tmp_path: Path, broker: Mosquitto) -> None:
     one, two = mqtt_link("station_a"), mqtt_link("station_b")
     bench = Bench(tmp_path, [one], to_county_broker(broker.port))
@@ -219,26 +232,34 @@ async def test_a_broker_without_version_5_is_spoken_to_in_version_3(tmp_path: Pa
     await asyncio.sleep(0.05)
 
 
-async def test_two_collectors_share_the_load(tmp_path: Path, broker: Mosquitto) -> None:
+async def test_two_collectors_share_the_load_and_every_message_is_stored_once(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
     links = [mqtt_link("station_a")]
-    folders = [tmp_path / "one", tmp_path / "two"]
     benches = []
-    for folder in folders:
-        folder.mkdir()
-        changes = {"shared_group": "county", "client_id": folder.name, "protocol": 5}
-        benches.append(Bench(folder, links, to_county_broker(broker.port, **changes)))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        changes = {"shared_group": "county", "client_id": name, "protocol": 5}
+        benches.append(Bench(tmp_path / name, links, to_county_broker(broker.port, **changes)))
     for bench in benches:
         await ready(bench)
     client = publisher(broker.port)
-    for number in range(100):
-        await asyncio.to_thread(send, client, "pv/station_a/inverter", message(number))
+    for number in range(300):
+        client.publish("pv/station_a/inverter", message(number), qos=1)
     await asyncio.to_thread(
-        until, lambda: sum(len(bench.stored("station_a_inverter")) for bench in benches) == 100
+        until, lambda: sum(len(bench.stored("station_a_inverter")) for bench in benches) >= 300, 30
     )
-    assert all(len(bench.stored("station_a_inverter")) > 10 for bench in benches)
     left(client)
     for bench in benches:
         await bench.collector.stop()
+    halves = [
+        [round(sample.values["active_power_w"]) for sample in bench.stored("station_a_inverter")]
+        for bench in benches
+    ]
+    assert sorted(halves[0] + halves[1]) == list(range(300))
+    assert min(map(len, halves)) > 50
+    assert [bench.spool.audit().duplicates for bench in benches] == [0, 0]
+    for bench in benches:
         bench.close()
 
 

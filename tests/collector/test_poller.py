@@ -96,8 +96,14 @@ async def test_a_device_that_is_away_at_the_start_is_found_when_it_comes(
 
 @pytest.mark.soak
 async def test_bad_devices_delay_nobody(tmp_path: Path) -> None:
-    moods = (hostile.silent, hostile.hang_up, hostile.garbage, hostile.exception, hostile.short)
-    bad = [HostileServer(mood=mood, seed=number) for number, mood in enumerate(moods)]
+    """Wrong frames of every kind (F22), silence and one byte a second (F23), busy and hanging up (F24)."""
+    bad = [
+        HostileServer(mood=hostile.any_lie, seed=20260611),
+        HostileServer(mood=hostile.silent),
+        HostileServer(drip=1.0),
+        HostileServer(mood=hostile.busy),
+        HostileServer(mood=hostile.hang_up),
+    ]
     good = [HostileServer() for _ in range(GOOD_DEVICES)]
     links = []
     for number, server in enumerate([*bad, *good]):
@@ -118,6 +124,7 @@ async def test_bad_devices_delay_nobody(tmp_path: Path) -> None:
         gaps = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(times)]
         assert max(gaps) < 1.5, f"{name} waited {max(gaps):.2f} s"
     assert all(bench.stored(item.device_id) == [] for item in links if item.device_id not in names)
+    print(f"{len(good)} healthy devices beside {len(bad)} that misbehave, {seconds} s: 0 lost polls")
     for server in [*bad, *good]:
         await server.stop()
     bench.close()
