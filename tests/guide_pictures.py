@@ -142,8 +142,8 @@ def county_pictures(opened: Browser, folder: Path, port: int) -> None:
         snap(page, "7-first-values")
         page.goto(f"{demo.url}/connections")
         snap(page, "8-connections")
-        page.locator("text=被拒绝的 DTU").scroll_into_view_if_needed()
-        snap(page, "5-refused-dtu")
+        refused = page.locator("section:has(h2:has-text('被拒绝的 DTU'))")
+        refused.screenshot(path=TARGET / "5-refused-dtu.jpg", type="jpeg", quality=80)
         page.close()
 
 

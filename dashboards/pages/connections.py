@@ -38,6 +38,7 @@ _LOOKS = {
     LinkState.WAITING: ("unknown", "▨"),
     LinkState.GOOD: ("normal", "●"),
 }
+MEGABYTE = 1_000_000
 _WAYS = {
     "modbus-tcp": "Modbus TCP",
     "modbus-rtu-tcp": "Modbus RTU（TCP）",
@@ -158,8 +159,13 @@ def _today(one: ConnectionReport, report: CollectorReport | None) -> str:
     if one.device.transport == MQTT:
         return f"{one.messages} 条报文"
     capped = report is not None and (report.daily_requests_cap or report.daily_bytes_cap)
-    words = f"{one.requests_today} 次，{one.bytes_today / 1000:,.0f} kB"
+    words = f"{one.requests_today} 次，{_volume(one.bytes_today)}"
     return f"{words}（有上限）" if capped else words
+
+
+def _volume(count: int) -> str:
+    """Return a number of bytes as a SIM card's bill shows it."""
+    return f"{count / MEGABYTE:,.1f} MB" if count >= MEGABYTE else f"{count / 1000:.1f} kB"
 
 
 def _row(one: ConnectionReport, report: CollectorReport | None) -> ConnectionRow:

@@ -164,3 +164,42 @@ async def test_packets_that_cannot_be_told_apart_are_a_wrong_setting(tmp_path: P
     assert LinkState.MISCONFIGURED in states
     await made.collector.stop()
     made.close()
+
+
+async def test_a_device_added_behind_a_dtu_is_polled_over_the_same_call(bench: Bench) -> None:
+    dtu = Dtu(port(bench), b"VILLAGE-01")
+    await dtu.call()
+    await soon(lambda: len(bench.stored("meter_1")) >= 1)
+    links = [
+        meter("meter_1", "VILLAGE-01", 1),
+        meter("late", "VILLAGE-01", 9),
+        meter("other", "hex:0102FF", 1),
+    ]
+    await bench.collector.reload(links)  # type: ignore[arg-type]
+    await soon(lambda: len(bench.stored("late")) >= 1)
+    assert not dtu.ended.is_set()
+    await bench.collector.reload([meter("other", "hex:0102FF", 1)])  # type: ignore[list-item]
+    await asyncio.wait_for(dtu.ended.wait(), 3)
+    await dtu.hang_up()
+
+
+async def test_a_dtu_that_repeats_its_packet_and_strews_heartbeats_is_understood(bench: Bench) -> None:
+    dtu = Dtu(port(bench), b"hb!VILLAGE-01", heartbeat=b"hb!VILLAGE-01hb!")
+    await dtu.call()
+    await soon(lambda: len(bench.stored("meter_1")) >= 2)
+    await dtu.hang_up()
+
+
+async def test_a_refused_caller_is_on_the_list_with_what_it_said(bench: Bench) -> None:
+    for _ in range(2):
+        dtu = Dtu(port(bench), b"\x02STRANGER")
+        await dtu.call()
+        await asyncio.wait_for(dtu.ended.wait(), 3)
+        await dtu.hang_up()
+    assert bench.collector.dial_in is not None
+    (refused,) = bench.collector.dial_in.refused()
+    assert (refused.packet, refused.reason, refused.count) == (
+        "hex:02535452414E474552",
+        "注册包不在名单上",
+        2,
+    )
