@@ -6,7 +6,7 @@ follows is done, so that the sampling step does not matter.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ UNEVEN = 0.25
 NEARLY_WHOLE, MOSTLY = 0.1, 0.9
 ROWS_AT_LEAST = 5
 STEPS_LOOKED_AT = 64
+ROWS_OF_A_DAY = 48
+DAY_S, DAY_BEGINS_EARLIER_S = 86_400.0, 8 * 3600.0
+"""Length of a day, and how much earlier than in UTC it begins in Asia/Shanghai."""
 DEFAULT_STEP_S = 900.0
 
 
@@ -119,18 +122,19 @@ def pressed(batch: Batch) -> Stretches:
     count = len(batch.times)
     if not count:
         return joined([])
-    step, hold = steps_of(batch)
     counts = np.diff(batch.bounds)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    step, hold = _steps_by_row(batch, owner)
     cut = np.empty(count, bool)
     cut[0] = True
     cut[1:] = batch.told[1:] != batch.told[:-1]
     # Where too few samples tell the step, every one stands for itself until the others are joined.
     pause = np.nan_to_num(hold, nan=0.0)
-    cut[1:] |= np.diff(batch.times) > np.repeat(pause, counts)[1:]
+    cut[1:] |= np.diff(batch.times) > pause[1:]
     cut[batch.bounds[:-1][counts > 0]] = True
     begins = np.flatnonzero(cut)
     ends = np.append(begins[1:], count) - 1
-    device = np.searchsorted(batch.bounds, begins, side="right") - 1
+    device = owner[begins]
     counter = _filled(batch.counter, np.repeat(batch.bounds[:-1], counts))
     return Stretches(
         batch.numbers[device],
@@ -139,9 +143,33 @@ def pressed(batch: Batch) -> Stretches:
         batch.told[begins],
         counter[begins],
         counter[ends],
-        step[device],
-        hold[device],
+        step[begins],
+        hold[begins],
     )
+
+
+def _steps_by_row(batch: Batch, owner: Integers) -> tuple[Floats, Floats]:
+    """Return step and hold of each row [s], shape (rows,): those of its day, or of its device.
+
+    A device's rhythm may change: history that was taken over at a quarter of an hour is no lossy record of
+    a device that is asked every minute now. A day with few rows says nothing of its own.
+    """
+    step, hold = (found[owner] for found in steps_of(batch))
+    days = np.floor_divide(batch.times + DAY_BEGINS_EARLIER_S, DAY_S)
+    begins = np.flatnonzero(np.append(True, (np.diff(days) != 0) | (np.diff(owner) != 0)))
+    counts = np.diff(np.append(begins, len(days)))
+    if len(begins) == len(batch.numbers):
+        return step, hold
+    first = owner[begins]
+    whole_days = replace(
+        batch,
+        bounds=np.append(begins, len(days)),
+        numbers=batch.numbers[first],
+        cycles=batch.cycles[first],
+    )
+    own_step, own_hold = (np.repeat(found, counts) for found in steps_of(whole_days))
+    own = np.repeat(counts >= ROWS_OF_A_DAY, counts) & ~np.isnan(own_step)
+    return np.where(own, own_step, step), np.where(own, own_hold, hold)
 
 
 def finest_step_wh(batch: Batch) -> Floats:

@@ -113,3 +113,25 @@ def test_no_samples_are_one_gap():
     found = runs_of(joined([]), (DAY, DAY + 3600))
     assert found.told.tolist() == [Told.MISSING]
     assert found.edges.tolist() == [DAY, DAY + 3600]
+
+
+def test_history_of_a_slower_rhythm_is_no_lossy_record_of_a_faster_one():
+    """Days that were taken over at a quarter of an hour, then days of five minutes, in one slice."""
+    midnight = DAY - DAY % 86_400 + 16 * 3600
+    slow = midnight + 900.0 * np.arange(3 * 96)
+    whole = np.concatenate([slow, slow[-1] + 900 + 300.0 * np.arange(3 * 288)])
+
+    def missing(times):
+        found = runs_of(joined([pressed(_batch(times, cycle=300.0))]), (midnight, times[-1]))
+        return float(np.diff(found.edges)[found.told == Told.MISSING].sum())
+
+    assert missing(whole) == 0
+    assert missing(whole[:-250]) == 0
+    lost = np.delete(whole, [*range(30, 40), *range(500, 512)])
+    assert missing(lost) == pytest.approx(10 * 900 + 12 * 300)
+
+
+def test_a_day_with_few_rows_says_nothing_of_its_own():
+    times = DAY + 900.0 * np.arange(4 * 96)
+    lost = np.delete(times, range(100, 180))
+    assert _missing(lost, 96, cycle=900.0) == pytest.approx(80 * 900)
