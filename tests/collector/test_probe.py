@@ -1,5 +1,6 @@
 """The probe recognises simulated devices over real TCP, and asks nothing that it may not."""
 
+import asyncio
 import ipaddress
 import socket
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from collector.simulator import ModbusSimulator, SimulatedDevice
 from store.problem import ProblemsError
 from tests.collector.plants import SteadyPlant, utc_now
 from tests.collector.register_server import RegisterServer, recorded
+from tests.collector.test_meterline import Meters
 
 NOW = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
 MODELS = {"huawei_sun2000": "SUN2000-60KTL", "goodwe_mt_smt": "GW60KS-MT"}
@@ -168,3 +170,16 @@ def test_our_own_addresses_are_never_devices() -> None:
     assert not refused("127.0.0.1", ("127.0.0.0/8",))
     assert peer_problem("8.8.8.8", ("10.0.0.0/8",))
     assert not peer_problem("", ("10.0.0.0/8",))
+
+
+async def test_the_only_meter_behind_a_gateway_says_its_number_and_its_energy() -> None:
+    meters = Meters("123456789012")
+    gateway = await asyncio.start_server(meters.serve, "127.0.0.1", 0)
+    line = Line("127.0.0.1", gateway.sockets[0].getsockname()[1], timeout=1)
+    (report,) = await reports_of(line, [1], profile_name="dlt645_2007")
+    gateway.close()
+    assert report.best is not None
+    assert report.best.certainty == "确定"
+    assert report.best.decoded.values["imported_energy_wh"] == 1_234_560
+    assert "首次累计电量：1,234.6 kWh" in sheets_text([sheet_of(report, line)], NOW)
+    assert meters.controls <= {0x11, 0x12, 0x13}
