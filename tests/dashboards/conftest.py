@@ -1,16 +1,22 @@
 """A real site: the whole application over a real SQLite database and a real DuckDB store."""
 
 import asyncio
+import os
 import re
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import sync_playwright
 from sqlalchemy.orm import Session
 
 from api.app import create_app
@@ -252,3 +258,26 @@ def browse(county: County, loop: asyncio.AbstractEventLoop) -> Callable[[str], V
         return browser
 
     return as_role
+
+
+@pytest.fixture(scope="module")
+def address(county) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(county.application, port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    path = shutil.which("chromium")
+    assert path, "Chromium is missing: apt-get install chromium"
+    with sync_playwright() as playwright:
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        opened = playwright.chromium.launch(executable_path=path, args=[*sandbox, "--disable-gpu"])
+        yield opened
+        opened.close()

@@ -1,14 +1,7 @@
 """The pages in a real Chromium: nothing blocked, too small or cut off, and usable without scripts."""
 
-import os
-import shutil
-import threading
-import time
-from collections.abc import Iterator
-
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.dashboards.test_pages import upkeep
 
@@ -48,29 +41,6 @@ SMALL_TARGETS = """(least) => [...document.querySelectorAll(
   .map((e) => [e.textContent.trim().slice(0, 12), e.getBoundingClientRect().height])
   .filter(([, height]) => height < least - 0.5)"""
 OVERFLOWS = "() => document.documentElement.scrollWidth > window.innerWidth + 1"
-
-
-@pytest.fixture(scope="module")
-def address(county) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(county.application, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "Chromium is missing: apt-get install chromium"
-    with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        opened = playwright.chromium.launch(executable_path=path, args=[*sandbox, "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 def session_of(county, chromium: Browser, address: str, role: str, **options) -> BrowserContext:
