@@ -141,6 +141,7 @@ def open_services(settings: Settings, clock: Clock) -> Iterator[Services]:
                     secure_cookies=settings.secure_cookies,
                     session_idle=timedelta(minutes=settings.session_idle_minutes),
                     session_lifetime=timedelta(hours=settings.session_hours),
+                    raw_sample_days=settings.raw_sample_days,
                 )
             finally:
                 series.close()

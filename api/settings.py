@@ -20,6 +20,7 @@ from store.problem import Problem, ProblemsError
 
 PREFIX = "SUNLEDGER_"
 DATABASE_FILE = "sunledger.sqlite3"
+SHORTEST_RAW_DAYS = 62
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 NOT_SETTINGS = {"SUNLEDGER_CONFIG", "SUNLEDGER_SOAK"}
 TEST_PREFIX = "SUNLEDGER_TEST_"
@@ -60,6 +61,9 @@ class Settings(BaseSettings):
     series_url: str = Field("", description="时序库地址；空则用数据目录中的 DuckDB")
     series_token: str = Field("", repr=False, description="时序库服务器的令牌（InfluxDB、VictoriaMetrics）")
     series_memory_mb: int = Field(256, ge=64, le=65536, description="内嵌时序库的内存上限 [MB]")
+    raw_sample_days: int = Field(
+        0, ge=0, le=36500, description="内嵌时序库保留原始数据的天数，更早的换成 15 分钟均值；0 为永久保留"
+    )
     spool_cap_mb: int = Field(
         512, ge=16, description="采集缓冲队列的上限 [MB]，到上限丢弃最旧的原始数据并告警"
     )
@@ -162,6 +166,13 @@ class Settings(BaseSettings):
         if self.smtp_user and self.smtp_security == "none":
             raise ValueError("不加密的连接不能发口令：smtp_security 改为 starttls 或 tls，或去掉 smtp_user")
         return self
+
+    @field_validator("raw_sample_days")
+    @classmethod
+    def _months_stay_open(cls, value: int) -> int:
+        if 0 < value < SHORTEST_RAW_DAYS:
+            raise ValueError(f"未结的月份要用原始数据：写 0（永久）或至少 {SHORTEST_RAW_DAYS}")
+        return value
 
     @model_validator(mode="after")
     def _roles_fit_the_stores(self) -> Self:

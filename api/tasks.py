@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from api.alarming import watch_days_once
+from api.operations.store import retire
 from api.scheduler import PeriodicTask, Pulse
 from dashboards.web import Services
 from distribution.closing import close_month
 from distribution.verification import verify
+from monitoring.adjustments import tell_adjustments, tell_disputes
 from monitoring.energy import refresh_daily_energy
 from monitoring.uptime.keeping import forget_states, refresh_states, settle_states
 from registry import audit
@@ -19,8 +21,10 @@ from registry.actors import SYSTEM
 from store.events import Event, EventKind, Severity, record
 from store.jobs import Handler, JobContext
 from store.periods import Period, local_date, local_midnight
+from store.series import RetiringSeries
 
 DAILY_ENERGY, CLOSE, VERIFY, STATES = "daily-energy", "close", "verify", "states"
+LATE_TRUTH, RETIRE = "late-truth", "retire-samples"
 STATE_SECONDS = 60
 SETTLED_DAYS = 8
 STATES_KEPT = timedelta(days=400)
@@ -34,6 +38,8 @@ def handlers(services: Services) -> Mapping[str, Handler]:
         CLOSE: _close(services),
         VERIFY: _verify,
         STATES: _settle(services),
+        LATE_TRUTH: _late_truth(services),
+        RETIRE: _retire(services),
     }
 
 
@@ -53,13 +59,16 @@ def tasks() -> tuple[PeriodicTask, ...]:
     """Return the periodic tasks.
 
     The energy of closed days comes soon after midnight and again for late data; at night the states of the
-    last days are computed anew, late data included, and those beyond their time are forgotten; the books
+    last days are computed anew, late data included, and those beyond their time are forgotten; what late data
+    would change in closed months is offered, and raw samples beyond their days are retired; the books
     are verified at night; in the morning the last month is taken to its next human gate, so that a notice
     whose days are over does not wait for somebody to press a button.
     """
     return (
         PeriodicTask(DAILY_ENERGY, hours=(0, 1, 6, 12, 18), minute=10, payload=_day_of),
         PeriodicTask(STATES, hours=(2,), minute=20, payload=_day_of),
+        PeriodicTask(LATE_TRUTH, hours=(4,), minute=10, payload=_day_of),
+        PeriodicTask(RETIRE, hours=(4,), minute=40, payload=_day_of),
         PeriodicTask(VERIFY, hours=(3,), minute=30, payload=_day_of),
         PeriodicTask(CLOSE, hours=(6,), minute=30, payload=_last_month_of),
     )
@@ -78,6 +87,26 @@ def _daily_energy(services: Services) -> Callable[[JobContext], str]:
         with context.database.transaction() as session:
             rows = refresh_daily_energy(session, services.series, context.clock())
         return f"更新 {rows} 个设备日的电量，{watch_days_once(services)}"
+
+    return run
+
+
+def _late_truth(services: Services) -> Callable[[JobContext], str]:
+    def run(context: JobContext) -> str:
+        with context.database.transaction() as session:
+            offered = tell_adjustments(session, services.series, context.clock())
+            disputed = tell_disputes(session, services.series, context.clock())
+        return f"已结月份可调整 {offered} 处，昨日电量两证不符 {disputed} 处"
+
+    return run
+
+
+def _retire(services: Services) -> Callable[[JobContext], str]:
+    def run(context: JobContext) -> str:
+        if not services.raw_sample_days or not isinstance(services.series, RetiringSeries):
+            return "原始数据永久保留"
+        limit = local_date(context.clock()) - timedelta(days=services.raw_sample_days)
+        return retire(services, before=limit.isoformat()).summary
 
     return run
 

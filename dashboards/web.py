@@ -50,6 +50,7 @@ class Services:
     secure_cookies: bool = False
     session_idle: timedelta = timedelta(minutes=15)
     session_lifetime: timedelta = timedelta(hours=8)
+    raw_sample_days: int = 0
 
 
 class LoginRequiredError(PermissionError):

@@ -28,6 +28,7 @@ def register(parent: CommandLine) -> None:
     """Add the commands of this module."""
     parent.command()(series)
     parent.command()(coverage)
+    parent.command()(adjustments)
     parent.add_typer(app, name="store")
 
 
@@ -71,6 +72,17 @@ def coverage(
     """逐台逐日：应收到多少个间隔的数据，收到多少。"""
     arguments = {"station_id": station, "device": device, "during": [since, until], "interval": interval}
     run_operation("coverage", arguments, data=data, config=config, as_json=as_json)
+
+
+def adjustments(
+    month: Annotated[str, typer.Argument(help="已结账的月份，例如 2026-10")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """已结账的月份里，迟到的数据会改变哪些设备的电量；只列出，不改已冻结的数。"""
+    run_operation("adjustments", {"month": month}, data=data, config=config, as_json=as_json)
 
 
 @app.command()

@@ -2,14 +2,23 @@
 
 from collections.abc import Callable
 
+from api.operations.alarms import (
+    add_subscription,
+    end_subscription,
+    list_alarms,
+    list_subscriptions,
+    outbox,
+    retry,
+)
 from api.operations.availability import availability
 from api.operations.backup import backup
 from api.operations.collecting import connections
 from api.operations.dispatch import dispatch_add, dispatch_end, dispatch_list
-from api.operations.energy import energy, telemetry
+from api.operations.energy import adjustments, energy, telemetry
 from api.operations.exports import export
 from api.operations.keys import key_rotate, key_status
 from api.operations.money import close, receipts, statement, verify
+from api.operations.parameters import list_parameters, set_parameter
 from api.operations.people import registry
 from api.operations.plans import publish_plan
 from api.operations.series import coverage, series
@@ -19,6 +28,15 @@ from api.operations.users import add_user, close_user, list_users, reset_user
 from api.outcome import Outcome
 
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
+    "adjustments": adjustments,
+    "alarms": list_alarms,
+    "notify-status": outbox,
+    "notify-retry": retry,
+    "notify-list": list_subscriptions,
+    "notify-subscribe": add_subscription,
+    "notify-unsubscribe": end_subscription,
+    "parameters-list": list_parameters,
+    "parameters-set": set_parameter,
     "availability": availability,
     "backup": backup,
     "dispatch-add": dispatch_add,

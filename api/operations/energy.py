@@ -9,6 +9,7 @@ from api.operations.people import OPERATOR
 from api.outcome import Exit, Outcome
 from collector.telemetry import TelemetryReport, import_telemetry, read_mapping
 from dashboards.web import Services
+from monitoring.adjustments import proposed_adjustments
 from monitoring.uptime.plants import is_sensor
 from registry.actors import SYSTEM
 from registry.stations import Device, DeviceKind, add_device, devices, station
@@ -82,6 +83,40 @@ def energy(
         raise ProblemsError([Problem("--device", f"没有设备 {device}，时序库里也没有它的数据", "核对编号")])
     total = sum(row["energy_wh"] or 0 for row in rows if row["device_id"] in _inverters(chosen, device))
     return Outcome(f"{whole.label}：{len(rows)} 行，逆变器合计 {total / 1000:,.1f} kWh", COLUMNS, tuple(rows))
+
+
+def adjustments(services: Services, *, month: str) -> Outcome:
+    """Return the devices whose frozen month would come out differently today."""
+    period = period_of(month)
+    if period.kind is not PeriodKind.MONTH:
+        raise ProblemsError([Problem("月份", f"“{month}” 不是月份", "写成 2026-10")])
+    with services.database.reading() as session:
+        found = proposed_adjustments(session, services.series, OPERATOR, period)
+    rows = tuple(
+        {
+            "device_id": one.device_id,
+            "station_id": one.station_id,
+            "frozen_wh": one.frozen_wh,
+            "current_wh": one.current_wh,
+            "difference_wh": one.difference_wh,
+            "frozen_kwh": None if one.frozen_wh is None else one.frozen_wh / 1000,
+            "current_kwh": None if one.current_wh is None else one.current_wh / 1000,
+            "difference_kwh": one.difference_wh / 1000,
+            "completeness": round(one.completeness, 4),
+            "method_label": METHOD_LABELS[one.method],
+        }
+        for one in found
+    )
+    columns = {
+        "device_id": "设备",
+        "frozen_kwh": "结账时 kWh",
+        "current_kwh": "现在算 kWh",
+        "difference_kwh": "相差 kWh",
+        "completeness": "完整率",
+        "method_label": "方法",
+    }
+    summary = f"{period.label}：{len(rows)} 台设备可提出调整，已冻结的数不变"
+    return Outcome(summary, columns, rows, (), Exit.FOUND if rows else Exit.DONE)
 
 
 def _no_station(station_id: str) -> Problem:

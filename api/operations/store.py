@@ -6,13 +6,12 @@ from sqlalchemy.exc import OperationalError
 
 from api.commands.moment import parse_moment
 from api.outcome import Outcome
+from api.settings import SHORTEST_RAW_DAYS
 from dashboards.web import Services
 from monitoring.energy import refresh_daily_energy
 from store.periods import SHANGHAI, local_date, local_midnight
 from store.problem import Problem, ProblemsError
 from store.series import RetiringSeries, SeriesUnavailableError
-
-SHORTEST_DAYS = 62
 
 
 def statistics(services: Services) -> Outcome:
@@ -32,8 +31,8 @@ def retire(services: Services, *, before: str) -> Outcome:
     """Replace raw samples before a day by their 15-minute means, after their daily energy is kept."""
     now = services.clock()
     limit = local_midnight(local_date(parse_moment(before, now)))
-    if (now - limit).days < SHORTEST_DAYS:
-        how = f"写成 {SHORTEST_DAYS} 天以前的日期：未结的月份还要用原始数据"
+    if (now - limit).days < SHORTEST_RAW_DAYS:
+        how = f"写成 {SHORTEST_RAW_DAYS} 天以前的日期：未结的月份还要用原始数据"
         raise ProblemsError([Problem("--before", f"{before} 太近", how)])
     store = services.series
     if not isinstance(store, RetiringSeries):

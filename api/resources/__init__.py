@@ -3,20 +3,37 @@
 from fastapi import APIRouter, Depends
 
 from api.resources import (
+    adjustments,
+    alarms,
     allocations,
+    books,
     operations,
     plans,
     session,
     settlements,
     statements,
     stations,
+    subscriptions,
     upkeep,
     uptime,
 )
 from api.resources.problems import BEARER, problems
 
 PREFIX = "/api/v1"
-READ = (stations, uptime, upkeep, settlements, plans, allocations, statements, operations)
+READ = (
+    stations,
+    adjustments,
+    uptime,
+    alarms,
+    subscriptions,
+    upkeep,
+    settlements,
+    plans,
+    allocations,
+    statements,
+    books,
+    operations,
+)
 
 
 def routers() -> list[APIRouter]:
