@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from registry.actors import Actor
-from registry.stations import devices, stations
+from registry.stations import Device, devices, stations
 
 MODBUS_TCP = "modbus-tcp"
 MODBUS_RTU_TCP = "modbus-rtu-tcp"
@@ -70,22 +70,27 @@ def links(session: Session, actor: Actor, *, on: date) -> tuple[DeviceLink, ...]
     """Return the links of the devices in the actor's area that stand there on a day and have a transport."""
     places = {station.id: station.division_code for station in stations(session, actor)}
     return tuple(
-        DeviceLink(
-            device_id=device.id,
-            station_id=device.station_id,
-            transport=device.transport,
-            host=device.host,
-            port=device.port,
-            unit_id=device.unit_id,
-            profile=device.profile,
-            topic=device.topic,
-            cycle_seconds=device.cycle_seconds,
-            rated_power_w=device.rated_power_w,
-            division_code=places.get(device.station_id, ""),
-            serial=device.serial,
-        )
+        link_of(device, places.get(device.station_id, ""))
         for device in devices(session, actor, on=on)
         if device.transport
+    )
+
+
+def link_of(device: Device, division_code: str) -> DeviceLink:
+    """Return a device of the registry as the collector needs it."""
+    return DeviceLink(
+        device_id=device.id,
+        station_id=device.station_id,
+        transport=device.transport,
+        host=device.host,
+        port=device.port,
+        unit_id=device.unit_id,
+        profile=device.profile,
+        topic=device.topic,
+        cycle_seconds=device.cycle_seconds,
+        rated_power_w=device.rated_power_w,
+        division_code=division_code,
+        serial=device.serial,
     )
 
 

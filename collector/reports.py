@@ -6,13 +6,13 @@ history is in `store.events`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import CheckConstraint, Float, String, Text, delete, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from collector.connections import LINK_STATE_LABELS, ConnectionStatus, LinkState, RefusedCaller
+from collector.connections import ConnectionStatus, LinkState, RefusedCaller, link_of
 from collector.learned import DeviceModel, Places
 from registry.actors import Actor, Permission
 from registry.stations import (
@@ -113,28 +113,11 @@ class CollectorReport:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """One device of the area and how its connection is doing; counts since the collector started."""
+    """One device of the area, its station, and how its connection is doing."""
 
     device: Device
     station: Station
-    state: LinkState
-    last_good_at: datetime | None = None
-    last_error: str = ""
-    last_error_at: datetime | None = None
-    latency_ms: float | None = None
-    polls: int = 0
-    missed: int = 0
-    skipped: int = 0
-    failures: int = 0
-    failing_since: datetime | None = None
-    requests_today: int = 0
-    bytes_today: int = 0
-    messages: int = 0
-
-    @property
-    def label(self) -> str:
-        """The state in Chinese."""
-        return LINK_STATE_LABELS[self.state]
+    status: ConnectionStatus
 
 
 def _values(status: ConnectionStatus) -> dict[str, object]:
@@ -248,7 +231,9 @@ def connection_reports(session: Session, actor: Actor) -> tuple[ConnectionReport
         for device in devices(session, actor)
         if device.transport and device.station_id in places and device.removed_on is None
     ]
-    return tuple(sorted(found, key=lambda one: (_URGENCY[one.state], one.station.name, one.device.name)))
+    return tuple(
+        sorted(found, key=lambda one: (_URGENCY[one.status.state], one.station.name, one.device.name))
+    )
 
 
 _URGENCY = {
@@ -263,25 +248,25 @@ _URGENCY = {
 
 
 def _report(device: Device, station: Station, row: ConnectionReportRow | None) -> ConnectionReport:
-    if row is None:
-        return ConnectionReport(device, station, LinkState.WAITING)
-    return ConnectionReport(
-        device=device,
-        station=station,
-        state=LinkState(row.state),
-        last_good_at=row.last_good_at,
-        last_error=row.last_error,
-        last_error_at=row.last_error_at,
-        latency_ms=row.latency_ms,
-        polls=row.polls,
-        missed=row.missed,
-        skipped=row.skipped,
-        failures=row.failures,
-        failing_since=row.failing_since,
-        requests_today=row.requests_today,
-        bytes_today=row.bytes_today,
-        messages=row.messages,
-    )
+    status = ConnectionStatus(link_of(device, station.division_code))
+    if row is not None:
+        status = replace(
+            status,
+            state=LinkState(row.state),
+            last_good_at=row.last_good_at,
+            last_error=row.last_error,
+            last_error_at=row.last_error_at,
+            latency_ms=row.latency_ms,
+            polls=row.polls,
+            missed=row.missed,
+            skipped=row.skipped,
+            failures=row.failures,
+            failing_since=row.failing_since,
+            requests=row.requests_today,
+            bytes_exchanged=row.bytes_today,
+            messages=row.messages,
+        )
+    return ConnectionReport(device, station, status)
 
 
 def refused_callers(session: Session, actor: Actor) -> tuple[RefusedCaller, ...]:

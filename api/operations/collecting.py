@@ -10,7 +10,7 @@ from api.operations.people import OPERATOR
 from api.outcome import Exit, Outcome
 from collector.connections import LinkState, links
 from collector.quarantine import replay as replay_quarantine
-from collector.reports import collector_report, connection_reports, refused_callers
+from collector.reports import ConnectionReport, collector_report, connection_reports, refused_callers
 from collector.spool import Spool
 from dashboards.web import Services
 from registry.actors import SYSTEM
@@ -91,6 +91,25 @@ def replay(services: Services, spool: Spool) -> Outcome:
     return Outcome(summary, {}, (), problems, Exit.FOUND if left else Exit.DONE)
 
 
+def _connection(one: ConnectionReport) -> dict[str, object]:
+    status = one.status
+    answered = status.last_good_at
+    return {
+        "state": status.label,
+        "station": one.station.name,
+        "device": one.device.name,
+        "device_id": one.device.id,
+        "address": status.link.address,
+        "last_good_at": f"{answered.astimezone(SHANGHAI):%m-%d %H:%M:%S}" if answered else None,
+        "latency_ms": None if status.latency_ms is None else round(status.latency_ms),
+        "polls": status.polls,
+        "missed": status.missed,
+        "requests_today": status.requests,
+        "bytes_today": status.bytes_exchanged,
+        "last_error": "" if status.state is LinkState.GOOD else status.last_error,
+    }
+
+
 def connections(services: Services) -> Outcome:
     """List how every connection is doing, worst first, and who was refused."""
     now = services.clock()
@@ -98,23 +117,7 @@ def connections(services: Services) -> Outcome:
         reports = connection_reports(session, OPERATOR)
         said = collector_report(session)
         refused = refused_callers(session, OPERATOR)
-    rows = tuple(
-        {
-            "state": one.label,
-            "station": one.station.name,
-            "device": one.device.name,
-            "device_id": one.device.id,
-            "address": one.device.topic or f"{one.device.host}:{one.device.port}#{one.device.unit_id}",
-            "last_good_at": one.last_good_at and f"{one.last_good_at.astimezone(SHANGHAI):%m-%d %H:%M:%S}",
-            "latency_ms": one.latency_ms and round(one.latency_ms),
-            "polls": one.polls,
-            "missed": one.missed,
-            "requests_today": one.requests_today,
-            "bytes_today": one.bytes_today,
-            "last_error": "" if one.state is LinkState.GOOD else one.last_error,
-        }
-        for one in reports
-    )
+    rows = tuple(_connection(one) for one in reports)
     columns = {
         "state": "状态",
         "station": "电站",
@@ -134,7 +137,7 @@ def connections(services: Services) -> Outcome:
     ]
     if said is None or said.is_silent(now):
         problems.append(Problem("采集程序", "没有在运行，或两分钟没有报告", "启动 sunledger serve"))
-    good = sum(one.state is LinkState.GOOD for one in reports)
+    good = sum(one.status.state is LinkState.GOOD for one in reports)
     bad = good < len(reports) or bool(problems)
     summary = f"{len(reports)} 台设备，正常 {good} 台"
     return Outcome(summary, columns, rows, tuple(problems), Exit.FOUND if bad else Exit.DONE)

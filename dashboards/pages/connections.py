@@ -117,7 +117,7 @@ def show_connections(
     found = [
         one
         for one in reports
-        if (not asked.state or one.state == asked.state)
+        if (not asked.state or one.status.state == asked.state)
         and (wanted in one.station.name or wanted in _address(one) or wanted in one.device.serial)
     ]
     rows, pager = paged(found, asked.page, "/connections", {"state": asked.state, "q": wanted})
@@ -138,7 +138,7 @@ def show_connections(
 
 
 def _tallies(reports: Sequence[ConnectionReport]) -> tuple[StateTally, ...]:
-    counts = Counter(one.state for one in reports)
+    counts = Counter(one.status.state for one in reports)
     return tuple(
         StateTally(state.value, LINK_STATE_LABELS[state], *look, counts[state])
         for state, look in _LOOKS.items()
@@ -157,9 +157,9 @@ def _address(one: ConnectionReport) -> str:
 def _today(one: ConnectionReport, report: CollectorReport | None) -> str:
     """Return what the device cost today: requests and traffic, or messages since the start."""
     if one.device.transport == MQTT:
-        return f"{one.messages} 条报文"
+        return f"{one.status.messages} 条报文"
     capped = report is not None and (report.daily_requests_cap or report.daily_bytes_cap)
-    words = f"{one.requests_today} 次，{_volume(one.bytes_today)}"
+    words = f"{one.status.requests} 次，{_volume(one.status.bytes_exchanged)}"
     return f"{words}（有上限）" if capped else words
 
 
@@ -169,25 +169,25 @@ def _volume(count: int) -> str:
 
 
 def _row(one: ConnectionReport, report: CollectorReport | None) -> ConnectionRow:
-    tone, shape = _LOOKS[one.state]
-    troubled = one.state not in {LinkState.GOOD, LinkState.WAITING}
-    remark = one.last_error if troubled else ""
-    if one.state is LinkState.OVERSUBSCRIBED:
-        remark = f"线路上设备太多或太慢，已跳过 {one.skipped} 轮：加长采集周期，或分到两条线路"
+    tone, shape = _LOOKS[one.status.state]
+    troubled = one.status.state not in {LinkState.GOOD, LinkState.WAITING}
+    remark = one.status.last_error if troubled else ""
+    if one.status.state is LinkState.OVERSUBSCRIBED:
+        remark = f"线路上设备太多或太慢，已跳过 {one.status.skipped} 轮：加长采集周期，或分到两条线路"
     return ConnectionRow(
         tone=tone,
         shape=shape,
-        word=one.label,
+        word=one.status.label,
         device=one.device.name,
         station=one.station.name,
         station_id=one.station.id,
         way=_WAYS.get(one.device.transport, one.device.transport),
         address=_address(one),
-        last_good_at=one.last_good_at,
-        latency_ms=one.latency_ms,
-        asked=one.polls,
-        missed=one.missed,
+        last_good_at=one.status.last_good_at,
+        latency_ms=one.status.latency_ms,
+        asked=one.status.polls,
+        missed=one.status.missed,
         today=_today(one, report),
         remark=remark,
-        remark_at=one.failing_since if troubled else None,
+        remark_at=one.status.failing_since if troubled else None,
     )

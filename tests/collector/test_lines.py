@@ -194,14 +194,18 @@ def test_connections_are_listed_worst_first_and_only_for_the_own_area(database: 
     village = Actor("v", "村", Role.VILLAGE, VILLAGE)
     with database.reading() as session:
         found = connection_reports(session, county)
-        assert [one.state for one in found] == [LinkState.FAILING, LinkState.GOOD]
-        assert (found[0].polls, found[0].last_error, found[0].label) == (7, "没有应答", "通信失败")
+        assert [one.status.state for one in found] == [LinkState.FAILING, LinkState.GOOD]
+        assert (found[0].status.polls, found[0].status.last_error, found[0].status.label) == (
+            7,
+            "没有应答",
+            "通信失败",
+        )
         assert [one.device.id for one in connection_reports(session, village)] == [f"i-{VILLAGE}"]
 
 
 def test_a_device_that_nobody_reported_is_waited_for(database: Database) -> None:
     with database.reading() as session:
-        assert {one.state for one in connection_reports(session, SYSTEM)} == {LinkState.WAITING}
+        assert {one.status.state for one in connection_reports(session, SYSTEM)} == {LinkState.WAITING}
         assert collector_report(session) is None
 
 
