@@ -127,7 +127,7 @@ def _money_sheet(title: str, statement: HouseholdStatement) -> SheetContent:
     return SheetContent(
         "收益",
         f"{title} {statement.period_label}收益",
-        (Column("月份"), Column("项目", width=20), Column("发放"), Column("金额（元）", _MONEY)),
+        (Column("月份"), Column("项目", width=20), Column("发放", width=36), Column("金额（元）", _MONEY)),
         rows,
         (paid,),
         ("合计", "", statement.total_uppercase, statement.total_fen),
