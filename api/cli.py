@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from api.commands import (
+    alarms,
     backups,
     collecting,
     devices,
@@ -102,6 +103,7 @@ for group in (
     plans,
     imports,
     exports,
+    alarms,
     upkeep,
     users,
     backups,

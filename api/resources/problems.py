@@ -1,11 +1,15 @@
 """How failures of resources are described to programs: problem+json (RFC 9457), and how to log in.
 
-Owns the description only; which failure becomes which answer is in `api/errors.py`.
+Owns the description, and that a change is asked for with a token; which failure becomes which answer is in
+`api/errors.py`.
 """
 
 from typing import Any
 
+from fastapi import Request
 from fastapi.security import HTTPBearer
+
+from dashboards.web import ForgedRequestError
 
 _TEXT = {"type": "string"}
 _PROBLEM = {
@@ -54,3 +58,9 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         }
         for status in statuses
     }
+
+
+def only_with_token(request: Request) -> None:
+    """Refuse a change that comes with a cookie alone: another site may have made the browser ask."""
+    if not request.headers.get("authorization", "").lower().startswith("bearer "):
+        raise ForgedRequestError("a change is asked for with the token of a session")

@@ -1,4 +1,4 @@
-"""Alarms, work orders and planned work of the area."""
+"""Work orders and planned work of the area."""
 
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -8,8 +8,6 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from dashboards.web import NotFoundError, reading, requires, services_of
-from monitoring.alarms.kinds import KIND_WORDS, SEVERITY_WORDS, AlarmKind, AlarmSeverity
-from monitoring.alarms.reads import Alarm, AlarmFilter, alarms
 from monitoring.calendar.planned import announced_between
 from monitoring.work_orders.reads import OrderFilter, WorkOrder, log_of, work_order, work_orders
 from monitoring.work_orders.states import ACTION_WORDS, OrderState
@@ -20,28 +18,6 @@ Reader = Annotated[Actor, Depends(requires(Permission.VIEW_STATIONS))]
 Reading = Annotated[Session, Depends(reading)]
 _AT_MOST = 500
 _PAST, _AHEAD = timedelta(days=60), timedelta(days=400)
-
-
-class AlarmOut(BaseModel):
-    """One alarm; `lost_energy_wh` is an estimate, None where unknown; times are UTC."""
-
-    id: str
-    kind: AlarmKind
-    word: str
-    severity: AlarmSeverity
-    severity_word: str
-    station_id: str
-    station_name: str
-    device_id: str
-    device_name: str
-    division_code: str
-    cause: str
-    opened_at: datetime
-    closed_at: datetime | None
-    acknowledged_at: datetime | None
-    acknowledged_name: str
-    level: int
-    lost_energy_wh: int | None
 
 
 class WorkOrderOut(BaseModel):
@@ -95,41 +71,6 @@ class PlannedWorkOut(BaseModel):
     description: str
     announced_at: datetime
     cancelled_at: datetime | None
-
-
-def _alarm(one: Alarm) -> AlarmOut:
-    return AlarmOut(
-        id=one.id,
-        kind=one.kind,
-        word=KIND_WORDS[one.kind],
-        severity=one.severity,
-        severity_word=SEVERITY_WORDS[one.severity],
-        station_id=one.station_id,
-        station_name=one.station_name,
-        device_id=one.device_id,
-        device_name=one.device_name,
-        division_code=one.division_code,
-        cause=one.cause,
-        opened_at=one.opened_at,
-        closed_at=one.closed_at,
-        acknowledged_at=one.acknowledged_at,
-        acknowledged_name=one.acknowledged_name,
-        level=one.level,
-        lost_energy_wh=one.lost_energy_wh,
-    )
-
-
-@router.get("/alarms")
-def list_alarms(
-    actor: Reader,
-    session: Reading,
-    *,
-    open_only: Annotated[bool, Query(description="只列未恢复的")] = True,
-    unacknowledged: Annotated[bool, Query(description="只列未确认的")] = False,
-) -> list[AlarmOut]:
-    """Return the alarms of the area, gravest first, at most 500."""
-    wanted = AlarmFilter(open_only=open_only, unacknowledged=unacknowledged)
-    return [_alarm(one) for one in alarms(session, actor, wanted, limit=_AT_MOST)]
 
 
 def _order(one: WorkOrder, now: datetime) -> WorkOrderOut:

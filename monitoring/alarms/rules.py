@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from monitoring.alarms.kinds import AlarmKind, AlarmSeverity
 from registry.actors import SYSTEM
 from registry.parameters import ParameterValue, own_values, shipped
+from store.problem import Problem
 
 PREFIX = "alarm_"
 _SEVERITIES = (None, AlarmSeverity.CRITICAL, AlarmSeverity.MAJOR, AlarmSeverity.MINOR)
@@ -98,3 +99,30 @@ def rule_book(session: Session, on: date) -> RuleBook:
             if value.valid_from <= on and (value.valid_to is None or on < value.valid_to)
         )
     )
+
+
+_BEGINS_ABOVE_ITS_END = (
+    ("temperature_c", "temperature_clear_c"),
+    ("clock_s", "clock_clear_s"),
+    ("meter_share", "meter_clear_share"),
+    ("voltage_high_share", "voltage_low_share"),
+    ("frequency_high_hz", "frequency_low_hz"),
+    ("insulation_clear_ohm", "insulation_ohm"),
+    ("low_yield_clear_share", "low_yield_share"),
+    ("string_clear_share", "string_share"),
+)
+"""Pairs of which the first figure must be the greater, so that an alarm does not end where it begins."""
+
+
+def rule_problems(rules: Rules) -> list[Problem]:
+    """Return what does not fit together in the rules of one place and day."""
+    labels = {name: about.label for name, about in shipped().items()}
+    return [
+        Problem(
+            labels[PREFIX + high],
+            f"{rules.number(high):g} 不大于“{labels[PREFIX + low]}”的 {rules.number(low):g}",
+            "先改另一个数值，使发生和恢复之间留有余地",
+        )
+        for high, low in _BEGINS_ABOVE_ITS_END
+        if rules.number(high) <= rules.number(low)
+    ]

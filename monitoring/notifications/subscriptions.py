@@ -182,3 +182,19 @@ def as_subscription(row: SubscriptionRow) -> Subscription:
         row.closings,
     )
     return Subscription(row.id, row.user_id, wish, row.created_at)
+
+
+def quiet_of(text: str) -> Quiet | None:
+    """Read quiet hours as 22:00-07:00, None from an empty text; raises ProblemsError for anything else."""
+    if not text.strip():
+        return None
+    found = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]):([0-5][0-9])", text.strip())
+    if found is None:
+        raise ProblemsError([Problem("免打扰", f"“{text}” 不是时段", "写成 22:00-07:00")])
+    hours = [int(part) for part in found.groups()]
+    return hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
+
+
+def quiet_words(quiet: Quiet | None) -> str:
+    """Return quiet hours as 22:00-07:00, empty where there are none."""
+    return "" if quiet is None else "-".join(f"{minute // 60:02d}:{minute % 60:02d}" for minute in quiet)

@@ -1,7 +1,7 @@
 """A small demo county behind the whole application, asked as a program would ask it."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,8 @@ from collector.runtime import Collector
 from collector.spool import Spool
 from dashboards.web import Services
 from distribution.approval.runs import Run, runs
+from monitoring.alarms.reads import AlarmFilter, alarms
+from monitoring.work_orders.reads import work_orders
 from registry.actors import PUBLIC, SYSTEM, Actor, Role
 from registry.divisions import villages
 from registry.stations import Station, stations
@@ -108,6 +110,23 @@ def people(codes: tuple[str, ...]) -> tuple[NewUser, ...]:
         NewUser("a-maintenance", "吴军", Role.MAINTENANCE, county),
         NewUser("a-auditor", "郑洁", Role.AUDITOR, county),
     )
+
+
+def things_of(
+    county: County, village_code: str, station_ids: Collection[str] | None = None
+) -> dict[str, str]:
+    """Return an alarm and a work order of a village, or of some stations, by what addresses call them."""
+
+    def mine(one: Any) -> bool:
+        return one.division_code == village_code if station_ids is None else one.station_id in station_ids
+
+    with county.database.reading() as session:
+        return {
+            "alarm_id": next(
+                one.id for one in alarms(session, SYSTEM, AlarmFilter(grouped=True)) if mine(one)
+            ),
+            "order_id": next(one.id for one in work_orders(session, SYSTEM) if mine(one)),
+        }
 
 
 @pytest.fixture(scope="session")

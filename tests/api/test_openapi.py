@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.app import create_app
+from monitoring.alarms.reads import AlarmFilter, alarms
 from monitoring.work_orders.reads import work_orders
 from registry.actors import SYSTEM
 from registry.households import households
@@ -38,8 +39,10 @@ def true_values(county: County) -> dict[str, list[Any]]:
     with county.database.reading() as session:
         families = [one.id for one in households(session, SYSTEM)]
         orders = [one.id for one in work_orders(session, SYSTEM)]
+        told = [one.id for one in alarms(session, SYSTEM, AlarmFilter(grouped=True))]
     return {
         "order_id": orders,
+        "alarm_id": told,
         "station_id": [one.id for one in county.stations],
         "run_id": [one.id for one in county.runs],
         "line_no": [1, 2, 3],

@@ -16,13 +16,12 @@ from dashboards.web import access_rules, open_to_all, requires
 from distribution.ledger.journal import journal
 from distribution.money import uppercase
 from distribution.settlement.reads import settlements
-from monitoring.work_orders.reads import work_orders
 from registry.actors import PERMISSIONS, SYSTEM, Permission, Role
 from registry.households import households
 from registry.stations import DeviceKind, devices, shares
 from store.energy import EnergyQuestion, answer
 from store.periods import Period
-from tests.api.conftest import BOOKED_MONTH, MONTH, NOON, PASSWORD, County, Program
+from tests.api.conftest import BOOKED_MONTH, MONTH, NOON, PASSWORD, County, Program, things_of
 
 V1 = "/api/v1"
 COMMON = f"{V1}/plans/"
@@ -54,9 +53,8 @@ def filled(county: County, path: str) -> str:
     own = next(one for one in county.stations if one.division_code == county.villages[0])
     with county.database.reading() as session:
         household = next(one for one in households(session, SYSTEM) if one.village_code == county.villages[0])
-        order = next(one for one in work_orders(session, SYSTEM) if one.division_code == county.villages[0])
     parts = {
-        "order_id": order.id,
+        **things_of(county, county.villages[0]),
         "station_id": own.id,
         "run_id": county.run(county.villages[0]).id,
         "line_no": "1",
@@ -130,11 +128,12 @@ def foreign_addresses(county: County) -> dict[str, str]:
             one.id: {share.village_code[:9] for share in shares(session, one.id, NOON.date())}
             for one in county.stations
         }
-        orders = work_orders(session, SYSTEM)
     station = next(one for one in county.stations if owners[one.id] == {other[:9]})
-    order = next(one for one in orders if owners[one.station_id] == {other[:9]})
+    wholly = {one for one, townships in owners.items() if townships == {other[:9]}}
+    things = things_of(county, other, wholly)
     return {
-        "/work-orders/{order_id}": f"/work-orders/{order.id}",
+        "/work-orders/{order_id}": f"/work-orders/{things['order_id']}",
+        "/alarms/{alarm_id}": f"/alarms/{things['alarm_id']}",
         "/stations/{station_id}": f"/stations/{station.id}",
         "/stations/{station_id}/energy": f"/stations/{station.id}/energy?period={MONTH}",
         "/allocations/{run_id}": f"/allocations/{county.run(other).id}",
