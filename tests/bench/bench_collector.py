@@ -1,269 +1,149 @@
-"""The collector beside a bare pymodbus asyncio client, and MQTT ingest beside a bare paho subscriber.
+"""The collector beside its peers on one rig, and MQTT ingest beside a bare paho subscriber.
 
-Both sides of a pair run one after another in this process against the same servers in another process, so
-that only ratios matter. Polling: the collector decodes, spools and stores; the bare client only reads.
+Every side runs in a process of its own against devices in another process, so that CPU and memory of the
+side alone are counted and only ratios matter. `SUNLEDGER_BENCH_DEVICES` and `_SECONDS` make it smaller.
 """
 
-import asyncio
+import itertools
 import json
 import os
-import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from pymodbus.client import AsyncModbusTcpClient
+import psutil
 
-from collector.connections import DeviceLink, StatusBoard
-from collector.mqtt import MqttIngest, Outlet
-from collector.notices import EventRelay, Throttle
-from collector.profile import load_profile, plan_blocks
-from collector.runtime import Collector
-from collector.settings import MqttSettings
-from collector.spool import Spool
-from store.series import open_series
+from collector.device import phase_of
+from tests.bench import collector_peers
+from tests.bench.collector_mqtt import broker, lag, throughput
+from tests.bench.modbus_rig import Running, blocks, rig
+from tests.bench.polling_clients import p99
 
-DEVICES = int(os.environ.get("SUNLEDGER_BENCH_DEVICES", "300"))
-CYCLE = int(os.environ.get("SUNLEDGER_BENCH_CYCLE", "2"))
-SECONDS = int(os.environ.get("SUNLEDGER_BENCH_SECONDS", "12"))
-DELAY = float(os.environ.get("SUNLEDGER_BENCH_DELAY", "0.05"))
-PROFILE = "growatt_max_mid"
-MESSAGES = 8_000
-
-SERVER = """
-import asyncio, sys
-from datetime import UTC, datetime
-from collector.encode import encode
-from collector.profile import load_profile
-count, delay = int(sys.argv[1]), float(sys.argv[2])
-words = encode(load_profile("growatt_max_mid"), {"active_power_w": 45600.0, "generated_energy_wh": 123456700,
-    "frequency_hz": 50.0, "voltage_a_v": 231.0, "current_a_a": 65.0, "state": 3}, at=datetime.now(UTC))
-
-class Device(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport = transport
-    def data_received(self, data):
-        code, address, number = data[7], data[8] << 8 | data[9], data[10] << 8 | data[11]
-        body = b"".join(words.get((code, address + i), 0).to_bytes(2, "big") for i in range(number))
-        head = data[:4] + (len(body) + 3).to_bytes(2, "big") + data[6:8] + bytes([len(body)])
-        if delay:
-            asyncio.get_running_loop().call_later(delay, self.transport.write, head + body)
-        else:
-            self.transport.write(head + body)
-
-async def main():
-    loop = asyncio.get_running_loop()
-    ports = []
-    for _ in range(count):
-        server = await loop.create_server(Device, "127.0.0.1", 0)
-        ports.append(server.sockets[0].getsockname()[1])
-    print(ports, flush=True)
-    await asyncio.sleep(300)  # an orphan must not live on
-asyncio.run(main())
-"""
+DEVICES = int(os.environ.get("SUNLEDGER_BENCH_DEVICES", "3000"))
+CYCLE = int(os.environ.get("SUNLEDGER_BENCH_CYCLE", "5"))
+SECONDS = int(os.environ.get("SUNLEDGER_BENCH_SECONDS", "20"))
+DELAY = 0.05
+GATEWAY_DEVICES, GATEWAY_PERIOD = 60, 10.0
+ISOLATED, SILENT_EVERY, ISOLATED_CYCLE, ISOLATED_SECONDS = 50, 5, 5, 25
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-async def bare(ports: list[int]) -> float:
-    """Poll with pymodbus alone; returns CPU seconds per 1 000 device polls."""
-    blocks = plan_blocks(load_profile(PROFILE))
-    polls = 0
-
-    async def device(number: int, port: int) -> None:
-        nonlocal polls
-        client = AsyncModbusTcpClient("127.0.0.1", port=port)
-        await client.connect()
-        due = time.monotonic() + number / len(ports) * CYCLE
-        while True:
-            await asyncio.sleep(max(due - time.monotonic(), 0))
-            due += CYCLE
-            for block in blocks:
-                read = (
-                    client.read_input_registers if block.function_code == 4 else client.read_holding_registers
-                )
-                await read(block.address, count=block.count, device_id=1)
-            polls += 1
-
-    tasks = [asyncio.create_task(device(number, port)) for number, port in enumerate(ports)]
-    await asyncio.sleep(CYCLE + 1)
-    used, before = time.process_time(), polls
-    await asyncio.sleep(SECONDS)
-    used, polls = time.process_time() - used, polls - before
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return used / polls * 1000
-
-
-async def whole(ports: list[int], folder: Path) -> tuple[float, int, int, float]:
-    """Poll with the collector into spool and DuckDB; returns CPU per 1 000, polls, missed, p99 lateness."""
-    links = [
-        DeviceLink(f"d{n}", f"s{n}", "modbus-tcp", "127.0.0.1", port, 1, PROFILE, cycle_seconds=CYCLE)
-        for n, port in enumerate(ports)
-    ]
-    spool, series = Spool(folder / "spool.sqlite3"), open_series(f"duckdb:///{folder / 'series.duckdb'}")
-    collector = Collector(links, spool=spool, series=series, clock=now, on_event=lambda _: None)
-    await collector.start()
-    await asyncio.sleep(CYCLE + 1)
-    used, before = time.process_time(), collector.connections()
-    await asyncio.sleep(SECONDS)
-    used, after = time.process_time() - used, collector.connections()
-    polls = sum(one.polls for one in after) - sum(one.polls for one in before)
-    missed = sum(one.missed + one.skipped for one in after) - sum(one.missed + one.skipped for one in before)
-    await collector.stop()
-    table = series.read(
-        [link.device_id for link in links], datetime(2020, 1, 1, tzinfo=UTC), now(), ["active_power_w"]
-    )
-    times: dict[str, list[float]] = {}
-    for name, moment in zip(table["device_id"].to_pylist(), table["time"].to_pylist(), strict=True):
-        times.setdefault(name, []).append(moment.timestamp())
-    late = [abs((one - first) % CYCLE) for first, *rest in times.values() for one in rest]
-    late = [min(value, CYCLE - value) for value in late]
-    assert collector.status().balance.difference == 0
-    spool.close()
-    series.close()
-    return used / polls * 1000, polls, missed, statistics.quantiles(late, n=100)[98]
-
-
-def polling() -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(DEVICES), str(DELAY)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+def side(name: str, where: Running, devices: int, cycle: int, seconds: int) -> dict[str, float]:
+    """Run one side of the polling bench to its end."""
+    command = [sys.executable, "-m", "tests.bench.polling_clients", name, str(where.port)]
+    done = subprocess.run(
+        [*command, str(devices), str(cycle), str(seconds)],
+        capture_output=True,
         text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
     )
-    assert process.stdout is not None
-    ports = json.loads(process.stdout.readline())
-    blocks = plan_blocks(load_profile(PROFILE))
-    registers = sum(block.count for block in blocks)
-    try:
-        alone = asyncio.run(bare(ports))
-        with tempfile.TemporaryDirectory() as folder:
-            cost, polls, missed, late = asyncio.run(whole(ports, Path(folder)))
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def polling() -> float:
+    """Print cadence, CPU and memory; returns the collector's CPU seconds per 1 000 polls."""
+    reads = blocks()
+    registers = sum(count for _, _, count in reads)
+    print(f"polling {DEVICES} devices every {CYCLE} s, {registers} registers in {len(reads)} requests,")
+    print(f"answers after {DELAY:g} s")
+    with rig(DELAY) as devices:
+        alone = side("bare", devices, DEVICES, CYCLE, SECONDS)
+        devices.told()
+        ours = side("whole", devices, DEVICES, CYCLE, SECONDS)
+        _, asked = devices.told()
+    late = [
+        (moment - phase_of(f"s{device}", float(CYCLE))) % CYCLE
+        for device, times in asked.items()
+        for moment in times[2:]
+    ]
+    on_time = ours["polls"] / (ours["polls"] + ours["missed"])
     print(
-        f"polling {DEVICES} devices every {CYCLE} s, {registers} registers in {len(blocks)} reads, "
-        f"answers after {DELAY:g} s"
+        f"  bare pymodbus asyncio        {alone['cost']:.3f} CPU s per 1 000 polls, "
+        f"{alone['cores']:.2f} core, lateness p99 {alone['late'] * 1000:.0f} ms"
     )
-    print(f"  bare pymodbus asyncio         {alone:.3f} CPU s per 1 000 polls")
-    print(f"  collector, spool and DuckDB   {cost:.3f} CPU s per 1 000 polls, ratio {cost / alone:.2f}")
-    print(f"  {polls} polls, {missed} missed or skipped, jitter p99 {late * 1000:.1f} ms")
-
-
-def fill(port: int, first: int) -> None:
-    """Publish messages of 500 bytes at QoS 1 while no subscriber is connected."""
-    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-    client.max_inflight_messages_set(2000)
-    client.connect("127.0.0.1", port)
-    client.loop_start()
-    start = round(now().timestamp() * 1000) - MESSAGES * 10
-    for number in range(first, first + MESSAGES):
-        body = {"time": start + number, "active_power_w": number, "generated_energy_wh": number}
-        info = client.publish("pv/a/b", json.dumps(body | {"pad": "x" * 420}), qos=1)
-    info.wait_for_publish(120)
-    while client._out_messages:
-        time.sleep(0.01)
-    client.disconnect()
-    client.loop_stop()
-
-
-def subscribe_once(port: int, client_id: str) -> None:
-    """Make the session that the broker will queue for."""
-    client = connected(port, client_id)
-    client.subscribe("pv/a/b", 1)
-    client.loop_start()
-    time.sleep(0.5)
-    client.disconnect()
-    client.loop_stop()
-
-
-def connected(port: int, client_id: str) -> paho.Client:
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=client_id,
-        protocol=MQTTProtocolVersion.MQTTv5,
-        manual_ack=True,
+    print(
+        f"  collector, spool and store   {ours['cost']:.3f} CPU s per 1 000 polls, {ours['cores']:.2f} core, "
+        f"lateness p99 {p99(late) * 1000:.0f} ms, ratio {ours['cost'] / alone['cost']:.2f}"
     )
-    properties = Properties(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = 3600
-    properties.ReceiveMaximum = 65_535
-    client.connect("127.0.0.1", port, clean_start=False, properties=properties)
-    return client
+    print(f"  {ours['polls']:.0f} polls, {on_time:.2%} on time, {ours['memory'] / 1e6:.0f} MB resident")
+    return ours["cost"]
 
 
-def bare_subscriber(port: int) -> float:
-    """Count queued messages with manual acknowledgement; returns messages a second."""
-    client = connected(port, "bare")
-    count = 0
-
-    def counted(who: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        nonlocal count
-        count += 1
-        who.ack(message.mid, message.qos)
-
-    client.on_message = counted
-    began = time.perf_counter()
-    while count < MESSAGES:
-        client.loop(0.1)
-    took = time.perf_counter() - began
-    client.disconnect()
-    return MESSAGES / took
-
-
-def ingest(port: int, folder: Path) -> float:
-    """Take queued messages into the durable spool; returns messages a second."""
-    link = DeviceLink("b", "a", "mqtt", profile="sunledger", topic="pv/a/b")
-    spool = Spool(folder / "spool.sqlite3")
-    outlet = Outlet(spool, StatusBoard([link]), Throttle(EventRelay(lambda _: None)))
-    settings = MqttSettings(port=port, client_id="ingest", batch_messages=2000)
-    mqtt = MqttIngest(settings, [link], outlet, now)
-    began = time.perf_counter()
-    mqtt.start()
-    while spool.balance().published < MESSAGES:
-        time.sleep(0.01)
-    took = time.perf_counter() - began
-    mqtt.stop()
-    spool.close()
-    return MESSAGES / took
+def gateway(ours: float) -> None:
+    """Print what thingsboard-gateway spends on the same registers in its default of one request a tag."""
+    per_poll = len(collector_peers.tags())
+    with rig(DELAY) as devices, broker() as port, tempfile.TemporaryDirectory() as folder:
+        where = (Path(folder), devices.port, GATEWAY_DEVICES, GATEWAY_PERIOD, port)
+        with collector_peers.thingsboard_gateway(*where) as process:
+            collector_peers.settle(30)
+            devices.told()
+            before = collector_peers.spent(process)
+            collector_peers.settle(25)
+            spent = collector_peers.spent(process) - before
+            requests, _ = devices.told()
+    polls = requests / per_poll
+    print(f"thingsboard-gateway 3.8.5, one request a tag, {GATEWAY_DEVICES} devices of {per_poll} tags")
+    if polls < 1:
+        print("  did not poll; see how it is configured in tests/bench/collector_peers.py")
+        return
+    cost = spent / polls * 1000
+    print(f"  {cost:.3f} CPU s per 1 000 polls ({polls:.0f} polls); the collector is at 1/{cost / ours:.1f}")
 
 
-def mqtt() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        port = 18_830 + os.getpid() % 1000
-        config = Path(folder) / "mosquitto.conf"
-        config.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n"
-            "max_inflight_messages 2000\nset_tcp_nodelay true\n"
-        )
-        broker = subprocess.Popen(["mosquitto", "-c", str(config)], stderr=subprocess.DEVNULL)
-        try:
-            time.sleep(0.5)
-            for name in ("bare", "ingest"):
-                subscribe_once(port, name)
-            fill(port, 0)
-            alone = bare_subscriber(port)
-            rate = ingest(port, Path(folder))
-        finally:
-            os.kill(broker.pid, signal.SIGTERM)
-            broker.wait()
-    print(f"MQTT, {MESSAGES} queued messages of 500 bytes, QoS 1, manual acknowledgement")
-    print(f"  bare paho that only counts    {alone:,.0f} messages/s")
-    print(f"  ingest into the durable spool {rate:,.0f} messages/s, ratio {rate / alone:.2f}")
+Peer = Callable[[Path, int, int, float], AbstractContextManager[psutil.Process]]
+
+
+def healthy(asked: dict[int, list[float]]) -> tuple[int, float]:
+    """Return polls that the healthy devices missed, and how far a gap was from the cycle at most [s]."""
+    lost, jitter = 0, 0.0
+    for device in range(1, ISOLATED + 1):
+        if device % SILENT_EVERY == 0:
+            continue
+        times = asked.get(device, [])
+        lost += max(int(ISOLATED_SECONDS / ISOLATED_CYCLE) - len(times), 0)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        jitter = max([jitter, *(abs(gap - ISOLATED_CYCLE) for gap in gaps)])
+    return lost, jitter
+
+
+def isolation() -> None:
+    """Print what silent devices cost the healthy ones, ours and peers."""
+    print(
+        f"isolation: {ISOLATED} TCP devices every {ISOLATED_CYCLE} s, every {SILENT_EVERY}th silent, "
+        f"answers after {DELAY:g} s, {ISOLATED_SECONDS} s"
+    )
+    for name, peer in (
+        ("collector (and a silent serial line)", own),
+        ("modpoll 1.6", collector_peers.modpoll),
+        ("collectd 5.12", collector_peers.collectd),
+    ):
+        with rig(DELAY, SILENT_EVERY) as devices, tempfile.TemporaryDirectory() as folder:
+            with peer(Path(folder), devices.port, ISOLATED, float(ISOLATED_CYCLE)):
+                collector_peers.settle(2 * ISOLATED_CYCLE + 5)
+                devices.told()
+                collector_peers.settle(ISOLATED_SECONDS)
+                _, asked = devices.told()
+            lost, jitter = healthy(asked)
+            print(f"  {name:38} {lost:4} polls of healthy devices lost, gaps off by at most {jitter:.2f} s")
+
+
+def own(folder: Path, port: int, devices: int, period: float) -> AbstractContextManager[psutil.Process]:
+    """Run the collector in a process of its own, with a serial line on which nobody answers."""
+    command = [sys.executable, "-m", "tests.bench.isolated", str(port), str(devices), str(round(period))]
+    return collector_peers.running(command, folder, {"PYTHONPATH": str(Path(__file__).parents[2])})
+
+
+def main() -> None:
+    ours = polling()
+    gateway(ours)
+    isolation()
+    throughput()
+    lag()
 
 
 if __name__ == "__main__":
-    polling()
-    mqtt()
+    main()

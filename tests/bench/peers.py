@@ -18,6 +18,21 @@ def cache_folder() -> Path:
     return root / "sunledger" / "bench"
 
 
+def debian_peer(name: str, *packages: str) -> Path:
+    """Return the folder into which Debian packages of a peer are unpacked; nothing is installed.
+
+    Raises CalledProcessError when apt cannot fetch them.
+    """
+    folder = cache_folder() / f"{name}-debian"
+    if not (folder / "ready").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", "-q", *packages], cwd=folder, check=True, capture_output=True)
+        for archive in folder.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", str(archive), str(folder / "root")], check=True)
+        (folder / "ready").touch()
+    return folder / "root"
+
+
 def peer_python(name: str, *requirements: str) -> Path:
     """Return the interpreter of a peer's environment, made on first use with exact requirements.
 
