@@ -86,11 +86,18 @@ class EventsView:
 def visible_events(
     session: Session, actor: Actor, limit: int, kinds: tuple[EventKind, ...] = ()
 ) -> list[Event]:
-    """Return the newest events that an actor may see: those of the own area, and for the county its own."""
+    """Return the newest events that an actor may see: those of the own area, and for the county its own.
+
+    The person of an O&M company sees those of its stations.
+    """
     whole = actor.role in {Role.COUNTY, Role.AUDITOR, Role.SYSTEM} or not actor.area_prefix
     prefix = "" if whole else actor.area_prefix
     found = recent(session, limit, EventFilter(kinds=kinds, area_prefix=prefix))
-    return [event for event in found if not event.division_code or actor.covers(event.division_code)]
+    seen = [event for event in found if not event.division_code or actor.covers(event.division_code)]
+    if not actor.company:
+        return seen
+    own = {one.id for one in stations(session, actor)} | {one.id for one in devices(session, actor)}
+    return [event for event in seen if event.subject_id in own]
 
 
 @router.get("/events")

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from documents.pdf import render_pdf
 from documents.writing import Column, ColumnKind, SheetContent, Value, cell_text, write_xlsx
+from monitoring.alarms.kinds import KIND_WORDS
+from monitoring.alarms.reads import Alarm, AlarmFilter, alarms
 from monitoring.calendar.planned import Announced, announced_between
 from monitoring.indicators.monthly import MonthlyIndicators, indicators_of, require_begun
 from monitoring.indicators.sheets import indicators_sheet
@@ -42,6 +44,13 @@ _OUTAGES = (
     Column("其中有日照（小时）", ColumnKind.HOURS, 12),
     Column("少发（千瓦时）", ColumnKind.ENERGY, 14),
     Column("判断依据", width=40),
+)
+_ALARMS = (
+    Column("类别", width=18),
+    Column("本月发生", ColumnKind.INTEGER, 10),
+    Column("本月恢复", ColumnKind.INTEGER, 10),
+    Column("已确认", ColumnKind.INTEGER, 10),
+    Column("仍未恢复", ColumnKind.INTEGER, 10),
 )
 _ORDERS = (
     Column("编号", width=14),
@@ -90,6 +99,7 @@ def uptime_report(
     orders = work_orders(session, actor, OrderFilter(due=(month.start_utc, month.end_utc)))
     planned = announced_between(session, actor, month.start_utc, month.end_utc)
     label = month.label
+    lasting = AlarmFilter(since=month.start_utc, until=month.end_utc)
     return UptimeReport(
         month=month,
         place=place,
@@ -100,6 +110,7 @@ def uptime_report(
             indicators_sheet(indicators),
             availability_sheet(table_of(session, actor, evaluation, Level.STATION), label),
             _outages_sheet(evaluation, names, label),
+            _alarms_sheet(alarms(session, actor, lasting), month),
             _orders_sheet(orders, now, label),
             _planned_sheet(planned, label),
         ),
@@ -171,6 +182,21 @@ def _outage(outage: Outage, names: dict[str, str]) -> tuple[Value, ...]:
         energy_cell(outage.lost_wh),
         outage.reason,
     )
+
+
+def _alarms_sheet(told: Sequence[Alarm], month: Period) -> SheetContent:
+    """Return how many alarms of each kind there were in a month, one a cause."""
+    start, end = month.start_utc, month.end_utc
+    rows = []
+    for kind, word in KIND_WORDS.items():
+        mine = [one for one in told if one.kind is kind]
+        if mine:
+            closed = [one.closed_at for one in mine if one.closed_at is not None and one.closed_at < end]
+            opened = sum(start <= one.opened_at for one in mine)
+            acknowledged = sum(one.acknowledged for one in mine)
+            rows.append((word, opened, len(closed), acknowledged, len(mine) - len(closed)))
+    notes = ("一个原因一条；全站或全乡的告警只计一条。",)
+    return SheetContent("告警", f"{month.label}告警", _ALARMS, tuple(rows), notes=notes)
 
 
 def _orders_sheet(orders: Iterable[WorkOrder], now: datetime, label: str) -> SheetContent:
