@@ -47,6 +47,8 @@ def true_values(county: County) -> dict[str, list[Any]]:
         "run_id": [one.id for one in county.runs],
         "line_no": [1, 2, 3],
         "village_code": list(county.villages),
+        "code": list(county.villages),
+        "year": ["2026"],
         "household_id": families,
         "month": [BOOKED_MONTH, MONTH],
         "period": [BOOKED_MONTH, MONTH, "2026"],

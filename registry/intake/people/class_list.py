@@ -3,7 +3,6 @@
 Owns its columns and how a row becomes a class.
 """
 
-from datetime import date
 from typing import Any
 
 from sqlalchemy import select
@@ -12,7 +11,7 @@ from registry.facts import known, overlaps
 from registry.households import HOUSEHOLD_CLASSES, HouseholdClass, HouseholdClassRow, add_class
 from registry.intake import values as v
 from registry.intake.columns import ColumnSpec, ListSpec
-from registry.intake.people.common import WHO, changed, fact_plan, home_of, key_of, order_problem
+from registry.intake.people.common import WHO, changed, fact_plan, home_of, key_of, order_problem, span_claim
 from registry.intake.plans import Claim, RowPlan, Values, future_problem
 from registry.intake.steps import Desk
 from registry.roll.spans import end_fact
@@ -46,9 +45,7 @@ class ClassList:
 
     def claims(self, values: Values) -> tuple[Claim, ...]:
         """A household in a class once on any day."""
-        start, end = values["valid_from"], values.get("valid_to")
-        assert isinstance(start, date)  # noqa: S101, the column is required and read as a day
-        return (Claim(key_of(values, "class_name"), start, end if isinstance(end, date) else None),)
+        return span_claim(values, *key_of(values, "class_name"))
 
     def plan(self, desk: Desk, ring: KeyRing, values: Values) -> RowPlan:  # noqa: ARG002, no personal data here
         """Record a class, or give one that is known its end."""

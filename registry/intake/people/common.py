@@ -10,7 +10,7 @@ from typing import Any
 from registry.households import HouseholdRow
 from registry.intake import values as v
 from registry.intake.columns import ColumnSpec
-from registry.intake.plans import Change, RowPlan, Values, present_household
+from registry.intake.plans import Change, Claim, RowPlan, Values, present_household
 from registry.intake.steps import Desk, watched
 from store.problem import Problem, ProblemsError
 
@@ -24,6 +24,13 @@ DOCUMENT = ColumnSpec("document", "依据", v.text, False, ("依据文件", "文
 def key_of(values: Values, *fields: str) -> tuple[object, ...]:
     """Return what names a row: its village, its household, and further fields."""
     return tuple(values[name] for name in ("village_code", "number", *fields))
+
+
+def span_claim(values: Values, *key: object) -> tuple[Claim, ...]:
+    """Return the claim of a row for its key from its first day to its last."""
+    start, end = values["valid_from"], values.get("valid_to")
+    assert isinstance(start, date)  # noqa: S101, the column is required and read as a day
+    return (Claim(key, start, end if isinstance(end, date) else None),)
 
 
 def home_of(desk: Desk, values: Values) -> HouseholdRow | RowPlan:

@@ -4,7 +4,6 @@ Owns its columns and how a row becomes a post. The same holder and kind from a l
 the rate: the earlier post ends there.
 """
 
-from datetime import date
 from typing import Any
 
 from registry.enrolment import Post
@@ -18,6 +17,7 @@ from registry.intake.people.common import (
     home_of,
     key_of,
     order_problem,
+    span_claim,
 )
 from registry.intake.plans import Claim, RowPlan, Values, future_problem
 from registry.intake.steps import Desk
@@ -47,9 +47,7 @@ class PostList:
 
     def claims(self, values: Values) -> tuple[Claim, ...]:
         """A household in a kind of post once on any day."""
-        start, end = values["valid_from"], values.get("valid_to")
-        assert isinstance(start, date)  # noqa: S101, the column is required and read as a day
-        return (Claim(key_of(values, "kind"), start, end if isinstance(end, date) else None),)
+        return span_claim(values, *key_of(values, "kind"))
 
     def plan(self, desk: Desk, ring: KeyRing, values: Values) -> RowPlan:  # noqa: ARG002, no personal data here
         """Record a post, or change its rate or end."""

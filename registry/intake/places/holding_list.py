@@ -3,7 +3,6 @@
 Owns its columns and how a row becomes a holding.
 """
 
-from datetime import date
 from typing import Any
 
 from sqlalchemy import select
@@ -12,7 +11,7 @@ from registry.assets.tables import HoldingRow
 from registry.facts import known, overlaps
 from registry.intake import values as v
 from registry.intake.columns import ColumnSpec, ListSpec
-from registry.intake.people.common import changed, order_problem
+from registry.intake.people.common import changed, order_problem, span_claim
 from registry.intake.places.common import DOCUMENT, station_named
 from registry.intake.plans import Claim, RowPlan, Values
 from registry.intake.steps import Desk, watched
@@ -55,9 +54,7 @@ class HoldingList:
 
     def claims(self, values: Values) -> tuple[Claim, ...]:
         """An owner in a thing once on any day."""
-        start, end = values["valid_from"], values.get("valid_to")
-        assert isinstance(start, date)  # noqa: S101, the column is required and read as a day
-        return (Claim((values["held"], values["owner"]), start, end if isinstance(end, date) else None),)
+        return span_claim(values, *(values["held"], values["owner"]))
 
     def plan(self, desk: Desk, ring: KeyRing, values: Values) -> RowPlan:  # noqa: ARG002, no personal data here
         """Record a holding from a day on; an earlier one ends there."""

@@ -3,7 +3,6 @@
 Owns its columns and how a row becomes a share. Weights are exact integers: W, fen, or a count.
 """
 
-from datetime import date
 from typing import Any
 
 from sqlalchemy import select
@@ -12,7 +11,7 @@ from registry.assets.archive import ArchiveEntry, archive, record_entry
 from registry.facts import known, overlaps
 from registry.intake import values as v
 from registry.intake.columns import ColumnSpec, ListSpec
-from registry.intake.people.common import changed, order_problem
+from registry.intake.people.common import changed, order_problem, span_claim
 from registry.intake.places.common import DOCUMENT, WHICH, station_named
 from registry.intake.plans import Claim, RowPlan, Values, future_problem, village_problem
 from registry.intake.steps import Desk, watched
@@ -59,10 +58,7 @@ class ShareList:
 
     def claims(self, values: Values) -> tuple[Claim, ...]:
         """A village in a station once on any day."""
-        start, end = values["valid_from"], values.get("valid_to")
-        assert isinstance(start, date)  # noqa: S101, the column is required and read as a day
-        key = (values["station"], values["village_code"])
-        return (Claim(key, start, end if isinstance(end, date) else None),)
+        return span_claim(values, *(values["station"], values["village_code"]))
 
     def plan(self, desk: Desk, ring: KeyRing, values: Values) -> RowPlan:  # noqa: ARG002, no personal data here
         """Record a village's share from a day on; an earlier one ends there."""

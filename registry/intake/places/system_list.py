@@ -3,7 +3,6 @@
 Owns its columns and how a row becomes a household's system.
 """
 
-from datetime import date
 from typing import Any
 
 from sqlalchemy import select
@@ -13,7 +12,7 @@ from registry.assets.tables import HouseholdSystemRow
 from registry.facts import known, overlaps
 from registry.intake import values as v
 from registry.intake.columns import ColumnSpec, ListSpec
-from registry.intake.people.common import WHO, changed, fact_plan, home_of, key_of, order_problem
+from registry.intake.people.common import WHO, changed, fact_plan, home_of, key_of, order_problem, span_claim
 from registry.intake.places.common import DOCUMENT, WHICH, station_named
 from registry.intake.plans import Claim, RowPlan, Values
 from registry.intake.steps import Desk
@@ -45,9 +44,7 @@ class SystemList:
 
     def claims(self, values: Values) -> tuple[Claim, ...]:
         """A household in a group once on any day."""
-        start, end = values["valid_from"], values.get("valid_to")
-        assert isinstance(start, date)  # noqa: S101, the column is required and read as a day
-        return (Claim(key_of(values, "station"), start, end if isinstance(end, date) else None),)
+        return span_claim(values, *key_of(values, "station"))
 
     def plan(self, desk: Desk, ring: KeyRing, values: Values) -> RowPlan:  # noqa: ARG002, no personal data here
         """Record a household's system, or change its power or end."""
