@@ -125,18 +125,24 @@ def _first_block(profile: Profile) -> Block | None:
 
 
 async def _try(asker: _Asker, profile: Profile, *, everything: bool) -> Candidate | None:
-    """Return what a unit looks like under one profile, None when it does not answer where it should."""
+    """Return what a unit looks like under one profile, None when it does not answer where it should.
+
+    `everything` reads all that a profile names, which the caller is sure of; else the register that tells
+    the family has to answer first.
+    """
     if profile.protocol == "sunspec":
         bound = await asker.bound(profile)
         if bound is None:
             return None
         profile = bound
-    else:
+    elif not everything:
         first = _first_block(profile)
         if first is None or await asker.read(first) is None:
             return None
     blocks = (*plan_blocks(profile, ONCE), *plan_blocks(profile)[:CYCLE_BLOCKS])
     words = await asker.words(plan_blocks(profile, EVERYTHING) if everything else blocks)
+    if not words:
+        return None
     decoded = decode(profile, words)
     found = signs(profile, decoded)
     return Candidate(

@@ -37,6 +37,7 @@ class RegisterServer:
     async def stop(self) -> None:
         assert self._server is not None
         self._server.close()
+        await asyncio.sleep(0.1)  # our side of the last connection ends too
         assert self.functions <= READS, f"a device was written to: {self.functions}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

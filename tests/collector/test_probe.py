@@ -178,8 +178,34 @@ async def test_the_only_meter_behind_a_gateway_says_its_number_and_its_energy() 
     line = Line("127.0.0.1", gateway.sockets[0].getsockname()[1], timeout=1)
     (report,) = await reports_of(line, [1], profile_name="dlt645_2007")
     gateway.close()
+    await asyncio.sleep(0.1)  # the gateway's side of the connection ends too
     assert report.best is not None
     assert report.best.certainty == "确定"
     assert report.best.decoded.values["imported_energy_wh"] == 1_234_560
     assert "首次累计电量：1,234.6 kWh" in sheets_text([sheet_of(report, line)], NOW)
     assert meters.controls <= {0x11, 0x12, 0x13}
+
+
+OWN_PROFILE = """
+schema = "sunledger-device-profile/1"
+vendor = "Huaxing"
+vendor_zh = "华星"
+kind = "meter"
+products = "HX-100"
+confidence = [{ group = "all", level = "vendor", note = "manual, table 5" }]
+addressing = { function_code = 3, wire_offset = -40001, word_order = "low" }
+registers = [
+  { name = "active_power", document = 40013, type = "f32", unit = "kW", quantity = "active_power_w" },
+  { name = "hz", document = 40051, type = "u16", scale = 0.01, unit = "Hz", quantity = "frequency_hz" },
+]
+"""
+
+
+async def test_a_profile_of_ones_own_without_a_detection_is_probed_too(tmp_path: Path) -> None:
+    (tmp_path / "hx100.toml").write_text(OWN_PROFILE, encoding="utf-8")
+    server = RegisterServer({1: {(3, 12): 0, (3, 13): 0x41C8, (3, 50): 5001}})
+    line = Line("127.0.0.1", await server.start(), timeout=0.5)
+    (report,) = await reports_of(line, [1], profile_name=str(tmp_path / "hx100.toml"))
+    await server.stop()
+    assert report.best is not None
+    assert report.best.decoded.values == {"active_power_w": 25_000, "frequency_hz": 50.01}
