@@ -8,12 +8,14 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from sqlalchemy.orm import Session
 
 from api.schema import migrate
 from collector.connections import ConnectionStatus, LinkState, RefusedCaller
 from collector.dialin import packet_text, without_heartbeats
 from collector.learned import DeviceModel, Learned
+from collector.metrics import registry
 from collector.profile import load_profile
 from collector.reports import (
     CollectorReport,
@@ -60,6 +62,10 @@ async def test_a_line_that_cost_enough_rests_for_the_day_and_says_so_once(tmp_pa
     await asyncio.sleep(2)
     await bench.collector.stop()
     assert len(server.requests) == asked <= 6
+    shown = generate_latest(registry(bench.collector)).decode()
+    assert 'sunledger_device_capped{device="one",station="station_one"} 1.0' in shown
+    assert 'sunledger_device_requests_today{device="one",station="station_one"}' in shown
+    assert "sunledger_dial_in_refused_total 0.0" in shown
     told = [event for event in bench.events if "已到上限" in event.message]
     assert len(told) == 2
     assert sum(one.requests for one in bench.collector.connections()) == asked
