@@ -24,6 +24,7 @@ _CREATED = datetime(2000, 1, 1, tzinfo=UTC)
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _SHEET_NAME = re.compile(r"[\[\]:*?/\\']")
 _CELL_CHARACTERS = 32_767
+_LINE_POINTS = 16
 _OPTIONS = {
     "in_memory": True,
     "strings_to_formulas": False,
@@ -142,6 +143,7 @@ def _write_sheet(worksheet: Any, sheet: SheetContent, styles: dict[str, Any], wa
         worksheet.set_column(index, index, column.width)
         _put(worksheet, (header, index), column.title, styles["header"])
         _help_to_fill_in(worksheet, (header, index), column)
+    worksheet.set_row(header, _LINE_POINTS * max(map(_title_lines, sheet.columns), default=1))
     for number, row in enumerate(sheet.rows, start=header + 1):
         _write_row(worksheet, number, (sheet, row), styles, "cell")
     _mark(worksheet, header + 1, sheet, styles)
@@ -175,6 +177,12 @@ def _mark(worksheet: Any, first: int, sheet: SheetContent, styles: dict[str, Any
         value = shown_value(kind, sheet.rows[number][index])
         _put(worksheet, (first + number, index), value, styles[f"marked_{kind}"])
         worksheet.write_comment(first + number, index, writable(why), {"x_scale": 3})
+
+
+def _title_lines(column: Column) -> int:
+    """Return how many lines a column's title takes: a Chinese character is two wide."""
+    wide = sum(1 if character.isascii() else 2 for character in column.title)
+    return -(-wide // max(1, column.width - 1))
 
 
 def _set_print(worksheet: Any, sheet: SheetContent, header: int, watermark: str) -> None:

@@ -155,7 +155,7 @@ def _by_cause(total: AreaUptime) -> str:
 def _outages_sheet(evaluation: Evaluation, names: dict[str, str], label: str) -> SheetContent:
     found = sorted(evaluation.outages(), key=_worst_first)
     left = max(0, len(found) - OUTAGES_LISTED)
-    notes = ["日照下不少于半小时的停机，少发多的在前。"]
+    notes = ["日照下不少于半小时的停机，设备原因的在前，少发多的在前。"]
     if left:
         notes.append(f"共 {len(found)} 次，另有 {left} 次较小的没有列出。")
     return SheetContent(
@@ -168,8 +168,10 @@ def _outages_sheet(evaluation: Evaluation, names: dict[str, str], label: str) ->
     )
 
 
-def _worst_first(outage: Outage) -> tuple[float, float, datetime, str]:
-    return -(outage.lost_wh or 0.0), -outage.light_h, outage.start, outage.device_id
+def _worst_first(outage: Outage) -> tuple[bool, float, float, datetime, str]:
+    """Order by whose fault it was, then by what was lost."""
+    forced = outage.cause is Cause.FORCED
+    return not forced, -(outage.lost_wh or 0.0), -outage.light_h, outage.start, outage.device_id
 
 
 def _outage(outage: Outage, names: dict[str, str]) -> tuple[Value, ...]:
