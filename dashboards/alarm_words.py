@@ -14,6 +14,7 @@ from dashboards.filters import duration
 from distribution.settlement.valuation import Tariff, lost_fen, tariffs_in_force
 from monitoring.alarms.kinds import KIND_WORDS, SEVERITY_SHAPES, SEVERITY_WORDS, AlarmSeverity
 from monitoring.alarms.reads import Alarm
+from monitoring.alarms.telling import subject_words
 from registry.actors import Actor, Permission
 from store.periods import local_date
 
@@ -40,18 +41,6 @@ class AlarmLine:
 def money_for(session: Session, actor: Actor, now: datetime) -> Mapping[str, Tariff]:
     """Return the tariffs in force of the actor's stations; none for somebody who may not see money."""
     return tariffs_in_force(session, actor, local_date(now)) if actor.may(Permission.VIEW_MONEY) else {}
-
-
-def short_place(name: str) -> str:
-    """Return a station's name as people say it, without 光伏电站 behind it."""
-    return name.removesuffix("电站").removesuffix("光伏") or name
-
-
-def subject_words(alarm: Alarm) -> str:
-    """Return what an alarm is about: station and device, the whole station, or a division."""
-    if not alarm.station_id:
-        return f"{alarm.division_name}多座电站"
-    return f"{short_place(alarm.station_name)} {alarm.device_name or '全站'}"
 
 
 def alarm_line(alarm: Alarm, tariffs: Mapping[str, Tariff], now: datetime) -> AlarmLine:

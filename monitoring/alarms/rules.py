@@ -21,10 +21,28 @@ _SEVERITIES = (None, AlarmSeverity.CRITICAL, AlarmSeverity.MAJOR, AlarmSeverity.
 
 
 @dataclass(frozen=True, slots=True)
+class Treatment:
+    """How a kind is taken: its severity (None: not judged), and how long it must last and be over."""
+
+    severity: AlarmSeverity | None
+    opens_after: timedelta
+    closes_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The figures in force on one day in one division, by parameter name without `alarm_` and key."""
 
     values: Mapping[tuple[str, str], Decimal]
+    _treatments: dict[AlarmKind, Treatment] = field(default_factory=dict, compare=False)
+
+    def treatment(self, kind: AlarmKind) -> Treatment:
+        """Return severity and debounce of a kind, worked out once."""
+        found = self._treatments.get(kind)
+        if found is None:
+            found = Treatment(self.severity(kind), self.opens_after(kind), self.closes_after(kind))
+            self._treatments[kind] = found
+        return found
 
     def number(self, name: str, key: str = "") -> float:
         """Return a figure in its own unit; raises KeyError for a name that no rule has."""

@@ -18,7 +18,9 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from api.alarming import MANNER
 from api.schema import all_tables
+from monitoring.alarms.watch import watch_present
 from monitoring.sky.light import Place
 from monitoring.uptime.causes import Cause
 from monitoring.uptime.evaluation import Evaluation, Question, evaluate
@@ -171,6 +173,19 @@ def newest(database: Database, series: SeriesStore) -> None:
     print(f"{sorted(taken[1:])[1]:.2f} s (aim ≤ 1 s)")
 
 
+def alarms(database: Database, series: SeriesStore) -> None:
+    """Look at every inverter for alarms as the service does each minute, and print what it took."""
+    taken, worked = [], []
+    for minute in range(4):
+        now = START + timedelta(days=DAYS - 1, hours=12, minutes=minute)
+        began, work = time.perf_counter(), time.process_time()
+        watch_present(database, series, now, MANNER)
+        taken.append(time.perf_counter() - began)
+        worked.append(time.process_time() - work)
+    print(f"alarms of {STATIONS * INVERTERS} inverters: first {taken[0]:.2f} s, then", end=" ")
+    print(f"{sorted(taken[1:])[1]:.2f} s, {sorted(worked[1:])[1]:.2f} s of a processor (aim ≤ 1 s)")
+
+
 def against_rdtools(series: SeriesStore, ours: Evaluation, seconds: float, folder: Path) -> None:
     """One station's month by both: outages and availability beside each other, and the time of each."""
     machines = tuple(Machine(f"{PEER_STATION}i{n}", PEER_STATION, RATED_W) for n in range(INVERTERS))
@@ -251,6 +266,7 @@ def measure(folder: Path) -> None:
     database, series = opened(folder)
     ours, seconds = month(database, series)
     newest(database, series)
+    alarms(database, series)
     against_rdtools(series, ours, seconds, folder)
     series.close()
     database.close()

@@ -89,13 +89,14 @@ def finding(
     kind: AlarmKind, subject: Subject, standing: Standing, rules: Rules, *, key: str = "", **told: object
 ) -> Finding:
     """Return a finding with the severity and the debounce that the rules give its kind."""
+    treatment = rules.treatment(kind)
     return Finding(
         key or subject.key(kind),
         kind,
         subject,
         standing,
-        rules.severity(kind),
-        opens_after=rules.opens_after(kind),
-        closes_after=rules.closes_after(kind),
+        treatment.severity,
+        opens_after=treatment.opens_after,
+        closes_after=treatment.closes_after,
         **told,  # type: ignore[arg-type]
     )

@@ -61,12 +61,8 @@ class Look:
     values: Mapping[str, float | int] | None
     rules: Rules
     told: Told
+    subject: Subject
     vendor: tuple[VendorAlarm, ...] = ()
-
-    @property
-    def subject(self) -> Subject:
-        """The inverter as the subject of an alarm."""
-        return Subject.of_device(self.device, self.place)
 
     def measured(self, name: str) -> float | None:
         """Return a value that was measured while the device was awake, None otherwise."""
@@ -98,6 +94,7 @@ def looks(
                 values,
                 rules[station_id],
                 said,
+                Subject.of_device(device, places[station_id]),
                 explain(device.profile, values) if words and values is not None else (),
             )
 
