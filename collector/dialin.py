@@ -287,7 +287,7 @@ class DialInListener:
             subject_id=caller.peer,
             message=f"拒绝 DTU 接入：{reason}{f'（{packet}）' if packet else ''}（来自 {caller.peer}）",
         )
-        self._events.tell(event, f"{reason}{packet}"[:60])
+        self._events.tell(event, reason)
 
     def refused(self) -> tuple[RefusedCaller, ...]:
         """Return who was refused, the latest first."""

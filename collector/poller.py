@@ -200,7 +200,9 @@ class LinePoller:
             client.close()
             outcome = Outcome(failure=Failure("silence", f"{deadline:g} 秒内没有读完"))
         device.charge(self._today(), client.requests - requests, client.bytes_exchanged - volume)
-        self._around.learned.note_new(DeviceModel(device.link.device_id, device.profile.name), device.absent)
+        if device.absent:
+            model = DeviceModel(device.link.device_id, device.profile.name)
+            self._around.learned.note_new(model, device.absent)
         self._conclude(device, outcome, began)
 
     async def _read(self, device: PolledDevice, began: float) -> Outcome:
