@@ -12,10 +12,7 @@ from store.problem import Problem, ProblemsError
 
 app = CommandLine("导入文件：台账、历史数据、电费结算单、到账清单。")
 ImportFile = Annotated[Path, typer.Argument(help="文件（.csv 或 .xlsx）", exists=True, dir_okay=False)]
-KINDS = (
-    "divisions、stations、archive、shares、holdings、devices、meters、households、members、classes、"
-    "enrolments、posts、attendance、measures 或 systems"
-)
+KINDS = "名单种类，例如 households、members、posts；全部见 docs/intake.md"
 DryRun = Annotated[bool, typer.Option("--dry-run", help="只试导，不写入")]
 
 
