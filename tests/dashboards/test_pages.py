@@ -10,6 +10,7 @@ from monitoring.work_orders.reads import work_orders
 from registry.actors import SYSTEM
 
 NAMES_OF_THINGS = re.compile(
+    r"\b\w+(?:/[\w+#\-]+)+|\bModbus\b|"
     r"https?://\S+|\b[a-z]+(?:\.[a-z]+)+/[\w\-]+|\b[A-Z0-9]{2,}[A-Z0-9.\-/]*(?:KTL\w*|MT|CX\w*|KS-MT)?\b|\b(?:PDF|Excel|xlsx|xls|csv|JPG|PNG|MB)\b"
 )
 
