@@ -43,11 +43,19 @@ if command -v rustup >/dev/null; then
     export RUSTUP_TOOLCHAIN
 fi
 cd "$SOURCE"
-# The present compilers know more warnings than the source was written for, and the linker more rules.
-export GOFLAGS=-buildvcs=false GOTOOLCHAIN=local RUSTFLAGS=--cap-lints=allow
+# The present compilers know more warnings than the source was written for, which takes each for an error.
+cat >"$TARGET/rustc" <<'END'
+#!/bin/sh
+case " $* " in
+*" --cap-lints "*) exec "$@" ;;
+*) exec "$@" --cap-lints allow ;;
+esac
+END
+chmod +x "$TARGET/rustc"
+export GOFLAGS=-buildvcs=false GOTOOLCHAIN=local RUSTC_WRAPPER="$TARGET/rustc"
 go build -o "$TARGET/pkg-config" github.com/influxdata/pkg-config >&2
 PKG_CONFIG="$TARGET/pkg-config" go build -tags "$TAGS" -ldflags "-s -w -X main.version=$VERSION -checklinkname=0" \
     -o "$TARGET/influxd.part" ./cmd/influxd >&2
 mv "$TARGET/influxd.part" "$TARGET/influxd"
-chmod -R u+w "$SOURCE" && rm -rf "$SOURCE"
+rm -rf "$SOURCE"
 echo "$TARGET/influxd"

@@ -21,6 +21,7 @@ import pyarrow.csv
 import urllib3
 from influxdb_client.client.influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
+from influxdb_client.domain.bucket import Bucket
 from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
 from influxdb_client.domain.dialect import Dialect
 from influxdb_client.domain.write_precision import WritePrecision
@@ -29,7 +30,7 @@ from influxdb_client.rest import ApiException
 from store.engines.batches import boundary_table, instant, microseconds, times_us
 from store.engines.lines import lines, tag, untag
 from store.engines.pivoting import FLAGS, RECEIVED, Points, whole_rows
-from store.engines.serverside import LONG_AGO_US, ServerSeries
+from store.engines.serverside import LONG_AGO_US, ServerSeries, reason
 from store.problem import Problem, ProblemsError
 from store.samples import QUANTITIES
 from store.series import SeriesUnavailableError, Side, Statistics
@@ -41,7 +42,7 @@ MICROSECONDS: Any = WritePrecision.US
 FOREVER_US = 4_102_444_800_000_000
 """After every sample [us]: the year 2100."""
 _DIALECT = Dialect(header=True, delimiter=",", annotations=["datatype"])  # type: ignore[no-untyped-call]
-_UNAUTHORISED, _NOT_FOUND, _UNPROCESSABLE = 401, 404, 422
+_UNAUTHORISED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def prepare_influxdb(url: str) -> None:
         api = client.buckets_api()
         seconds = int(address.retention.total_seconds())
         rules = [BucketRetentionRules(type="expire", every_seconds=seconds)]  # type: ignore[no-untyped-call]
-        found = api.find_bucket_by_name(address.bucket)
+        found = _bucket(client, address)
         if found is None:
             api.create_bucket(bucket_name=address.bucket, retention_rules=rules, org=address.organization)
         elif [rule.every_seconds for rule in found.retention_rules] != ([seconds] if seconds else []):
@@ -124,6 +125,17 @@ def _client(address: Address) -> InfluxDBClient:
     )
 
 
+def _bucket(client: InfluxDBClient, address: Address) -> Bucket | None:
+    """Return the bucket of that name in the organization, None where the token sees none."""
+    try:
+        found = client.buckets_api().find_buckets(name=address.bucket, org=address.organization)  # type: ignore[no-untyped-call]
+    except ApiException as error:
+        if error.status == _NOT_FOUND and "organization" not in str(error.body):
+            return None
+        raise
+    return found.buckets[0] if found.buckets else None
+
+
 class InfluxStore(ServerSeries):
     """Samples in InfluxDB 2; see `store.series.SeriesStore` for what each function promises."""
 
@@ -138,9 +150,11 @@ class InfluxStore(ServerSeries):
         self._reader = self._client.query_api()
 
     def check(self) -> None:
-        """Raise ProblemsError unless the token may use the bucket."""
+        """Raise ProblemsError unless the token may read and write the bucket."""
         with _told(self._address):
-            found = self._client.buckets_api().find_bucket_by_name(self._address.bucket)  # type: ignore[no-untyped-call]
+            found = _bucket(self._client, self._address)
+            if found is not None:
+                self._write("# may this token write?")
         if found is None:
             raise ProblemsError(
                 [
@@ -157,7 +171,10 @@ class InfluxStore(ServerSeries):
     def _send(self, table: pa.Table) -> None:
         text = "\n".join(lines(table, self._address.measurement, unit_us=self.unit_us, typed=True))
         with _translated():
-            self._writer.write(bucket=self._address.bucket, record=text, write_precision=MICROSECONDS)
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        self._writer.write(bucket=self._address.bucket, record=text, write_precision=MICROSECONDS)
 
     def _ask(self, flux: str, span_us: tuple[int, int], **parameters: Any) -> Iterator[pa.Table]:
         """Yield the tables of an answer, one for each set of columns."""
@@ -179,8 +196,8 @@ class InfluxStore(ServerSeries):
         self, device_ids: Sequence[str], span_us: tuple[int, int], names: Sequence[str]
     ) -> Iterator[Points]:
         for position in range(0, len(device_ids), DEVICES_AT_ONCE):
-            chosen = [tag(one) for one in device_ids[position : position + DEVICES_AT_ONCE]]
-            for table in self._ask(_SERIES, span_us, devices=chosen, fields=list(names)):
+            chosen = _one_of([tag(one) for one in device_ids[position : position + DEVICES_AT_ONCE]])
+            for table in self._ask(_SERIES, span_us, devices=chosen, fields=_one_of(names)):
                 yield from _by_field(table)
 
     def _rows(self, device_ids: Sequence[str], span: tuple[int, int], names: Sequence[str]) -> pa.Table:
@@ -217,8 +234,8 @@ class InfluxStore(ServerSeries):
     ) -> dict[str, tuple[datetime, int]]:
         found: dict[str, tuple[datetime, int]] = {}
         for position in range(0, len(device_ids), DEVICES_AT_ONCE):
-            chosen = [tag(one) for one in device_ids[position : position + DEVICES_AT_ONCE]]
-            for table in self._ask(flux, span_us, devices=chosen, fields=[quantity]):
+            chosen = _one_of([tag(one) for one in device_ids[position : position + DEVICES_AT_ONCE]])
+            for table in self._ask(flux, span_us, devices=chosen, fields=_one_of([quantity])):
                 names = [untag(text) for text in table.column("device").to_pylist()]
                 moments = [instant(time) for time in times_us(table, "_time").tolist()]
                 values = [round(value) for value in table.column("_value").to_pylist()]
@@ -267,8 +284,10 @@ class InfluxStore(ServerSeries):
 
     def _size(self) -> int:
         """Return the bytes on disk of the bucket, as the server's metrics tell them."""
-        with _told(self._address):
-            bucket = self._client.buckets_api().find_bucket_by_name(self._address.bucket)  # type: ignore[no-untyped-call]
+        with _translated():
+            bucket = _bucket(self._client, self._address)
+        if bucket is None:
+            return 0
         pool = urllib3.PoolManager(timeout=10, retries=False)
         try:
             text = pool.request("GET", f"{self._address.base}/metrics").data.decode("utf-8", "replace")
@@ -283,11 +302,16 @@ class InfluxStore(ServerSeries):
         self._client.close()  # type: ignore[no-untyped-call]
 
 
+# A regular expression is searched in the server's index; contains() would read every series of the bucket.
+_CHOICES = """import "regexp"
+wanted = regexp.compile(v: fields)
+owners = regexp.compile(v: devices)
+"""
 _RANGE = """from(bucket: bucket) |> range(start: start, stop: stop)
   |> filter(fn: (r) => r._measurement == measurement)"""
-_CHOSEN = f"""{_RANGE}
-  |> filter(fn: (r) => contains(value: r._field, set: fields))
-  |> filter(fn: (r) => contains(value: r.device, set: devices))"""
+_CHOSEN = f"""{_CHOICES}{_RANGE}
+  |> filter(fn: (r) => r._field =~ wanted)
+  |> filter(fn: (r) => r.device =~ owners)"""
 _KEPT = '|> keep(columns: ["_time", "_value", "_field", "device"])'
 _SERIES = f"{_CHOSEN}\n  {_KEPT}"
 _LAST = f"{_CHOSEN}\n  |> last()\n  {_KEPT}"
@@ -296,6 +320,11 @@ _EVERY = f'{_RANGE}\n  |> filter(fn: (r) => r._field == "flags")'
 _NEWEST = f"{_EVERY}\n  |> last()\n  {_KEPT}"
 _OLDEST = f"{_EVERY}\n  |> first()\n  {_KEPT}"
 _COUNT = f'{_EVERY}\n  |> count()\n  |> group()\n  |> sum()\n  |> keep(columns: ["_value"])'
+
+
+def _one_of(names: Sequence[str]) -> str:
+    """Return the regular expression, itself a parameter, that matches these names and no other."""
+    return f"^({'|'.join(re.escape(name) for name in names)})$"
 
 
 def _table(block: bytes) -> pa.Table:
@@ -334,7 +363,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
-        raise SeriesUnavailableError(f"InfluxDB 暂不可用：{_reason(error)}") from error
+        raise SeriesUnavailableError(f"InfluxDB 暂不可用：{reason(error)}") from error
 
 
 @contextmanager
@@ -347,20 +376,18 @@ def _told(address: Address) -> Iterator[None]:
             raise ProblemsError(
                 [Problem(TOKEN_SETTING, "InfluxDB 不认这个令牌", "换成能读写这个存储桶的令牌")]
             ) from error
+        if error.status == _FORBIDDEN:
+            raise ProblemsError(
+                [Problem(TOKEN_SETTING, "这个令牌不能写（或不能建）存储桶", "换成能读写这个存储桶的令牌")]
+            ) from error
         if error.status == _NOT_FOUND:
             raise ProblemsError(
                 [Problem(SETTING, f"InfluxDB 里没有组织 {address.organization}", "检查地址里的组织名")]
             ) from error
         raise ProblemsError(
-            [Problem(SETTING, f"InfluxDB 不同意：{_reason(error)}", "检查令牌的权限和存储桶的设置")]
+            [Problem(SETTING, f"InfluxDB 不同意：{reason(error)}", "检查令牌的权限和存储桶的设置")]
         ) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise ProblemsError(
-            [Problem(SETTING, f"连不上 InfluxDB：{_reason(error)}", "检查地址、端口、证书，并确认服务在运行")]
+            [Problem(SETTING, f"连不上 InfluxDB：{reason(error)}", "检查地址、端口、证书，并确认服务在运行")]
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ApiException):
-        return f"{error.status} {error.reason} {str(error.body or '')[:200]}".strip()
-    return str(error)[:300]

@@ -14,6 +14,7 @@ from time import monotonic
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from influxdb_client.rest import ApiException
 
 from store.engines.aggregation import covered, downsampled
 from store.engines.batches import merge, microseconds, read_schema, rounds, shaped, times_us
@@ -25,6 +26,19 @@ LOOK_BACK_US = 86_400_000_000
 NEIGHBOURHOOD_US = 600_000_000
 LONG_AGO_US = 157_766_400_000_000
 """Before every sample [us]: 1975, where server indexes still begin."""
+
+
+_FULL = ("read-only mode", "no space left on device", "file too large")
+
+
+def reason(error: Exception) -> str:
+    """Return in one line why a server did not do what was asked, and what to do where that is known."""
+    if not isinstance(error, ApiException):
+        return str(error)[:300]
+    body = str(error.body or "").strip()
+    if any(mark in body for mark in _FULL):
+        return f"服务器磁盘已满、只能读（{error.status}），请清出磁盘空间或换更大的磁盘"
+    return f"{error.status} {error.reason} {body[:200]}".strip()
 
 
 class ServerSeries(ABC):

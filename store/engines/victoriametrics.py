@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -32,43 +32,59 @@ from store.engines.batches import (
 )
 from store.engines.lines import lines, tag, untag
 from store.engines.pivoting import FLAGS, RECEIVED, Points, whole_rows
-from store.engines.serverside import LONG_AGO_US, ServerSeries
+from store.engines.serverside import LONG_AGO_US, ServerSeries, reason
 from store.problem import Problem, ProblemsError
+from store.redaction import redact
 from store.samples import QUANTITIES
 from store.series import SeriesUnavailableError, Side, Statistics
 
 SETTING = "SUNLEDGER_SERIES_URL"
+TOKEN_SETTING = "SUNLEDGER_SERIES_TOKEN"  # noqa: S105, the name of a setting
 MS = 1000
 END_OF_TIME_MS = 2_524_608_000_000
 MILLISECONDS: Any = WritePrecision.MS
 DEVICES_AT_ONCE = 300
 WRONG_RETENTION = {"1", "1M", "1m"}
+_UNAUTHORISED = {401, 403}
+_FLAG = re.compile(r'^-([\w.]+)="([^"]*)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the server is: base address, paths of a cluster's tenant, token, and the series' prefix."""
+    """Where the server is: base address, paths of a cluster's tenant, token, and the series' prefix.
+
+    `checked` are the base addresses of the servers whose flags are looked at when the program starts.
+    """
 
     base: str
     write_path: str
     read_path: str
     token: str
     measurement: str
+    checked: tuple[str, ...]
 
 
 def parse_address(url: str) -> Address:
-    """Read `victoriametrics[+https]://[:TOKEN@]HOST:PORT?write_path=…&read_path=…&measurement=sample`."""
+    """Read `victoriametrics[+https]://[:TOKEN@]HOST:PORT?write_path=…&read_path=…&check=HOST:PORT,…&measurement=…`."""
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     write_path, read_path = options.pop("write_path", ""), options.pop("read_path", "")
     measurement = options.pop("measurement", "sample")
+    storages = [place for place in options.pop("check", "").split(",") if place]
     if options or not parts.hostname or not re.fullmatch(r"[a-z][a-z0-9]*", measurement):
         raise ProblemsError(
-            [Problem(SETTING, f"“{url}” 写得不对", "写成 victoriametrics://主机:8428，参数见 docs/stores.md")]
+            [
+                Problem(
+                    SETTING,
+                    f"“{redact(url)}” 写得不对",
+                    "写成 victoriametrics://主机:8428，参数见 docs/stores.md",
+                )
+            ]
         )
     scheme = "https" if parts.scheme.endswith("+https") else "http"
     base = f"{scheme}://{parts.hostname}:{parts.port or 8428}"
-    return Address(base, write_path, read_path, parts.password or "", measurement)
+    checked = tuple(f"{scheme}://{place}" for place in storages) or (base,)
+    return Address(base, write_path, read_path, unquote(parts.password or ""), measurement, checked)
 
 
 def open_victoriametrics(url: str) -> "VictoriaMetricsStore":
@@ -85,7 +101,11 @@ def open_victoriametrics(url: str) -> "VictoriaMetricsStore":
 
 
 class RefusedError(SeriesUnavailableError):
-    """The server is there and does not do what was asked."""
+    """The server is there and does not do what was asked; `status` is its HTTP code."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"VictoriaMetrics 回答 {status}：{text[:300]}")
+        self.status = status
 
 
 class VictoriaMetricsStore(ServerSeries):
@@ -107,30 +127,44 @@ class VictoriaMetricsStore(ServerSeries):
 
     def check(self) -> None:
         """Raise ProblemsError unless deduplication and a long retention are switched on."""
-        self._query("vector(1)", LONG_AGO_US // MS)
         try:
-            flags = self._get("/flags")
-        except RefusedError:
-            return  # a cluster's tenant paths do not show flags
-        wrong = []
-        if '-dedup.minScrapeInterval="1ms"' not in flags:
-            wrong.append(Problem(SETTING, "服务未开启去重", "启动参数加上 -dedup.minScrapeInterval=1ms"))
-        retention = re.search(r'-retentionPeriod="([^"]*)"', flags)
-        if retention is None or retention[1] in WRONG_RETENTION:
-            wrong.append(
-                Problem(SETTING, "数据只保留一个月", "启动参数加上 -retentionPeriod=100y 或所需年限")
-            )
+            self._query("vector(1)", LONG_AGO_US // MS)
+        except RefusedError as error:
+            raise ProblemsError([_refusal(error)]) from error
+        wrong = [problem for server in self._address.checked for problem in self._wrong_flags(server)]
         if wrong:
             raise ProblemsError(wrong)
+
+    def _wrong_flags(self, server: str) -> list[Problem]:
+        """Return what is set wrongly at one server; a tenant's address on a cluster shows no flags."""
+        try:
+            flags = dict(_FLAG.findall(self._get("/flags", server)))
+        except RefusedError:
+            if server == self._address.base:
+                return []
+            raise
+        wrong = []
+        if flags.get("dedup.minScrapeInterval") != "1ms":
+            wrong.append(
+                Problem(SETTING, f"{server} 未开启去重", "启动参数加上 -dedup.minScrapeInterval=1ms")
+            )
+        # Of a cluster only the storage keeps anything; where the flag is not given it is a month.
+        keeps = "storageDataPath" in flags or "retentionPeriod" in flags
+        if keeps and flags.get("retentionPeriod", "1") in WRONG_RETENTION:
+            wrong.append(
+                Problem(SETTING, f"{server} 只保留一个月", "启动参数加上 -retentionPeriod=100y 或所需年限")
+            )
+        return wrong
 
     # Transport
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._address.token}"} if self._address.token else {}
 
-    def _get(self, path: str) -> str:
+    def _get(self, path: str, server: str = "") -> str:
+        url = (server or self._address.base) + path
         with _translated():
-            response = self._http.request("GET", self._address.base + path, headers=self._headers())
+            response = self._http.request("GET", url, headers=self._headers())
         return _text(response)
 
     def _post(self, path: str, fields: Mapping[str, str]) -> str:
@@ -283,14 +317,20 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (urllib3.exceptions.HTTPError, ApiException) as error:
-        raise SeriesUnavailableError(f"VictoriaMetrics 暂不可用：{error}") from error
+        raise SeriesUnavailableError(f"VictoriaMetrics 暂不可用：{reason(error)}") from error
 
 
 def _text(response: urllib3.BaseHTTPResponse) -> str:
     text = response.data.decode("utf-8")
     if response.status >= 300:  # noqa: PLR2004, the first code that is no success
-        raise RefusedError(f"VictoriaMetrics 回答 {response.status}：{text[:300]}")
+        raise RefusedError(response.status, text)
     return text
+
+
+def _refusal(error: RefusedError) -> Problem:
+    if error.status in _UNAUTHORISED:
+        return Problem(TOKEN_SETTING, "VictoriaMetrics 不认这个令牌", "换成能读写这个租户的令牌")
+    return Problem(SETTING, str(error), "检查地址、read_path 和 write_path（见 docs/stores.md）")
 
 
 def _window(until_ms: int) -> str:

@@ -3,7 +3,10 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from influxdb_client.domain.permission import Permission
+from influxdb_client.domain.permission_resource import PermissionResource
 
+from collector.spool import Spool
 from store.energy import device_energy
 from store.engines.influxdb import parse_address
 from store.periods import Period
@@ -80,8 +83,49 @@ def test_a_wrong_token_bucket_or_organization_is_told_with_its_setting(server):
         with pytest.raises(ProblemsError, match=what) as caught:
             open_series(url)
         assert caught.value.problems[0].where == where
-    with pytest.raises(ProblemsError, match="没有组织 nowhere"):
-        prepare_series(f"{right}/nowhere/first")
+    for ask in (open_series, prepare_series):
+        with pytest.raises(ProblemsError, match="没有组织 nowhere"):
+            ask(f"{right}/nowhere/first")
+
+
+@pytest.mark.influx
+def test_a_token_that_cannot_write_is_refused_at_the_start(opened):
+    with pytest.raises(ProblemsError, match="不能写") as caught:
+        open_series(f"influxdb://:{read_only_token(opened)}@{opened._address.base[7:]}/county/first")
+    assert caught.value.problems[0].where == "SUNLEDGER_SERIES_TOKEN"
+
+
+def read_only_token(store) -> str:
+    """Have the server make a token that may read its buckets and nothing else."""
+    client = store._client
+    organization = client.organizations_api().find_organizations(org="county")[0].id
+    resource = PermissionResource(type="buckets", org_id=organization)
+    made = client.authorizations_api().create_authorization(
+        org_id=organization, permissions=[Permission(action="read", resource=resource)]
+    )
+    return made.token
+
+
+@pytest.mark.influx
+def test_the_spool_keeps_what_a_server_does_not_take(tmp_path, start_influx, free_port):
+    """Away, then back: every sample is there once, and what stood in the way was told."""
+    url = f"influxdb://:{INFLUX_TOKEN}@127.0.0.1:{free_port}/county/first"
+    spool = Spool(tmp_path / "spool.sqlite3")
+    with start_influx(tmp_path / "server", free_port) as (_, process):
+        store = open_series(url)
+        spool.append([sample(n) for n in range(20)], at=START)
+        assert spool.deliver(store, now=START).stored == 20
+        process.terminate()
+        process.wait()
+        spool.append([sample(n) for n in range(20, 60)], at=START)
+        assert "InfluxDB 暂不可用" in spool.deliver(store, now=START).unavailable
+        assert spool.balance().waiting == 40
+    with start_influx(tmp_path / "server", free_port):
+        while spool.balance().waiting:
+            spool.deliver(store, now=START)
+        assert (store.statistics().rows, spool.audit().difference) == (60, 0)
+        store.close()
+    spool.close()
 
 
 @pytest.mark.influx

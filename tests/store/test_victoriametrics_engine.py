@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import urllib3
 
+from collector.spool import Spool
 from store.energy import device_energy
 from store.engines.lines import lines, tag, untag
 from store.engines.victoriametrics import parse_address
@@ -15,6 +16,7 @@ from store.periods import Period
 from store.problem import ProblemsError
 from store.samples import Sample, samples_to_table
 from store.series import SeriesUnavailableError, open_series
+from tests.store.conftest import RIGHT_FLAGS
 
 VISIBLE_SECONDS = 60
 """By then a cluster shows what was written; it cannot be told to hurry."""
@@ -115,6 +117,35 @@ def test_a_tenant_of_a_cluster_is_written_and_read_by_its_paths(cluster):
         with pytest.raises(ProblemsError, match="SUNLEDGER_SERIES_URL") as caught:
             open_series(f"victoriametrics://{wrong}")
         assert "s3cret" not in str(caught.value)
+
+
+def test_the_storages_of_a_cluster_are_checked_where_they_are_named(
+    cluster, tmp_path, start_victoria_metrics
+):
+    paths = "write_path=/insert/7/influx&read_path=/select/7/prometheus"
+    url = f"victoriametrics://:s3cret@127.0.0.1:{cluster}?{paths}"
+    (tmp_path / "wrong").mkdir()
+    with start_victoria_metrics(tmp_path / "wrong", ("-retentionPeriod", "2y")) as (port, _):
+        with pytest.raises(ProblemsError, match="未开启去重") as caught:
+            open_series(f"{url}&check=127.0.0.1:{port}")
+        assert len(caught.value.problems) == 1
+
+
+def test_a_full_server_refuses_in_plain_words_and_can_still_be_read(tmp_path, start_victoria_metrics):
+    flags = (*RIGHT_FLAGS, "-storage.minFreeDiskSpaceBytes", "900000GB")
+    with start_victoria_metrics(tmp_path, flags) as (port, _):
+        store = open_series(f"victoriametrics://127.0.0.1:{port}")
+        spool = Spool(tmp_path / "spool.sqlite3")
+        spool.append([sample(n) for n in range(20)], at=START)
+        deadline = time.monotonic() + VISIBLE_SECONDS
+        while not (told := spool.deliver(store, now=START).unavailable) and time.monotonic() < deadline:
+            spool.append([sample(n) for n in range(20)], at=START)
+            time.sleep(0.5)
+        assert "磁盘已满" in told
+        assert spool.balance().waiting == 20
+        assert store.statistics().rows in {0, 20}
+        spool.close()
+        store.close()
 
 
 def test_after_a_crash_the_batch_can_be_sent_again(tmp_path, start_victoria_metrics):
