@@ -101,11 +101,12 @@ def open_victoriametrics(url: str) -> "VictoriaMetricsStore":
 
 
 class RefusedError(SeriesUnavailableError):
-    """The server is there and does not do what was asked; `status` is its HTTP code."""
+    """The server is there and does not do what was asked; `token` where it minds the token."""
 
     def __init__(self, status: int, text: str) -> None:
-        super().__init__(f"VictoriaMetrics 回答 {status}：{text[:300]}")
-        self.status = status
+        # vmauth answers a token that it does not know with 400 and the token itself.
+        self.token = status in _UNAUTHORISED or "auth token" in text
+        super().__init__(f"VictoriaMetrics 回答 {status}：{'不认这个令牌' if self.token else text[:300]}")
 
 
 class VictoriaMetricsStore(ServerSeries):
@@ -328,7 +329,7 @@ def _text(response: urllib3.BaseHTTPResponse) -> str:
 
 
 def _refusal(error: RefusedError) -> Problem:
-    if error.status in _UNAUTHORISED:
+    if error.token:
         return Problem(TOKEN_SETTING, "VictoriaMetrics 不认这个令牌", "换成能读写这个租户的令牌")
     return Problem(SETTING, str(error), "检查地址、read_path 和 write_path（见 docs/stores.md）")
 

@@ -1,9 +1,12 @@
 """What only the VictoriaMetrics engine has to cope with: flags, absence, restarts, milliseconds."""
 
+import shutil
+import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import urllib3
@@ -16,7 +19,7 @@ from store.periods import Period
 from store.problem import ProblemsError
 from store.samples import Sample, samples_to_table
 from store.series import SeriesUnavailableError, open_series
-from tests.store.conftest import RIGHT_FLAGS
+from tests.store.conftest import RIGHT_FLAGS, wait_for
 
 VISIBLE_SECONDS = 60
 """By then a cluster shows what was written; it cannot be told to hurry."""
@@ -129,6 +132,33 @@ def test_the_storages_of_a_cluster_are_checked_where_they_are_named(
         with pytest.raises(ProblemsError, match="未开启去重") as caught:
             open_series(f"{url}&check=127.0.0.1:{port}")
         assert len(caught.value.problems) == 1
+
+
+def test_a_token_that_vmauth_does_not_know_is_told_with_its_setting(
+    tmp_path, start_victoria_metrics, free_port
+):
+    """The shipped settings of vmauth: its server is looked for by a name that only a cluster has."""
+    shipped = Path(__file__).parents[2] / "deploy/compose/vmauth.yml"
+    with start_victoria_metrics(tmp_path) as (port, _):
+        text = shipped.read_text()
+        for name in ("vminsert:8480", "vmselect:8481"):
+            text = text.replace(name, f"127.0.0.1:{port}")
+        rules = tmp_path / "vmauth.yml"
+        rules.write_text(text)
+        program = shutil.which("vmauth")
+        assert program, "vmauth is missing: apt-get install victoria-metrics"
+        command = [program, "-auth.config", str(rules), "-httpListenAddr", f"127.0.0.1:{free_port}"]
+        environment = {"SERIES_TOKEN": "s3cret"}
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+            wait_for(free_port)
+            url = f"127.0.0.1:{free_port}?write_path=/insert/0/influx&read_path=/select/0/prometheus"
+            for token, where in (("wr0ng", "SUNLEDGER_SERIES_TOKEN"), ("s3cret", "SUNLEDGER_SERIES_URL")):
+                # The right token is let through, to a single node that knows no tenant's path.
+                with pytest.raises(ProblemsError) as caught:
+                    open_series(f"victoriametrics://:{token}@{url}")
+                assert caught.value.problems[0].where == where
+                assert token not in str(caught.value)
+            process.terminate()
 
 
 def test_a_full_server_refuses_in_plain_words_and_can_still_be_read(tmp_path, start_victoria_metrics):
