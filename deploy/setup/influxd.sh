@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the server of InfluxDB 2 from its Go module and the Rust library inside it, for `make test-influx`.
 #
-# Debian has no InfluxDB 2. The Go module registry has its source, and crates.io what the Flux language in it
+# Debian has no InfluxDB 2. The Go module registry has its source, and the registry of Rust what the Flux language in it
 # needs; nothing else is fetched. Everything is kept outside the tree, so that a second run only says where the
 # program is. The web interface is left out: the tests speak to the API.
 #
