@@ -34,7 +34,7 @@ SLOT = timedelta(minutes=15)
 LONG_SLOT = timedelta(hours=1)
 LONG_AFTER = timedelta(days=62)
 BEST_OUTPUT_PERCENTILE = 99.5
-ROWS_AT_ONCE = 1_200_000
+ROWS_AT_ONCE = 800_000
 LARGE_FLEET = 300
 PROBE = timedelta(hours=1)
 QUANTITIES = (POWER, COUNTER, "state", *VOLTAGES, *ALARMS)

@@ -261,15 +261,30 @@ def _expected_wh(work: _Work, chosen: Flags) -> float | None:
     return float(should[known].sum() / whole[known].sum() * whole.sum())
 
 
-def _resolution(
-    gained_wh: float, expected_wh: float | None, light_h: float, setting: Setting
-) -> tuple[Cause, Reason]:
+@dataclass(frozen=True, slots=True)
+class _Gain:
+    """What the counter gained over a gap, and what should have been gained in its light [Wh].
+
+    `around_wh` is what the device should have made between its last sample and the gap; the counter holds
+    it too. `expected_wh` is None where nothing tells.
+    """
+
+    gained_wh: float
+    expected_wh: float | None
+    around_wh: float
+
+
+def _resolution(gain: _Gain, light_h: float, setting: Setting) -> tuple[Cause, Reason]:
     """Return what a gap was: the counter rose as expected, stood still, or cannot tell.
 
-    A counter that counts in coarse steps tells nothing of a gap that is worth only some of them.
+    A counter that counts in coarse steps tells nothing of a gap that is worth only some of them, one that
+    never moves tells nothing of a stop, and a gap that is worth little beside what was made right before it
+    cannot be called a stop.
     """
     nothing = (Cause.UNKNOWN, Reason.SILENT)
-    finest = setting.finest_wh if np.isfinite(setting.finest_wh) else 0.0
+    gained_wh, expected_wh = gain.gained_wh, gain.expected_wh
+    moves = bool(np.isfinite(setting.finest_wh))
+    finest = setting.finest_wh if moves else 0.0
     if np.isnan(gained_wh) or gained_wh < 0 or light_h <= 0:
         return nothing
     if gained_wh > CREDIBLE_FACTOR * setting.rated_power_w * (light_h + 1):
@@ -279,12 +294,13 @@ def _resolution(
         ran = gained_wh > FLAT_WITHOUT_EXPECTATION * whole and gained_wh > finest
         stood = gained_wh <= 0 and light_h >= OUTAGE_AT_LEAST_H and DECISIVE_STEPS * finest < 0.1 * whole
     else:
-        ran = expected_wh > 0 and gained_wh >= RAN_FRACTION * expected_wh and gained_wh > finest
-        stood = gained_wh <= STOOD_FRACTION * expected_wh and expected_wh >= DECISIVE_STEPS * finest
-        stood = stood and expected_wh > 0
+        should = expected_wh + gain.around_wh
+        ran = expected_wh > 0 and gained_wh >= RAN_FRACTION * should and gained_wh > finest
+        stood = gained_wh - gain.around_wh <= STOOD_FRACTION * expected_wh
+        stood = stood and expected_wh >= DECISIVE_STEPS * max(finest, gain.around_wh) and expected_wh > 0
     if ran:
         return Cause.RUNNING, Reason.RAN
-    return (Cause.FORCED, Reason.STOOD) if stood else nothing
+    return (Cause.FORCED, Reason.STOOD) if stood and moves else nothing
 
 
 def _resolve_gaps(runs: Runs, setting: Setting, work: _Work) -> None:
@@ -312,12 +328,9 @@ def _gap(runs: Runs, setting: Setting, work: _Work, number: int, mine: slice) ->
     light_h = float(work.lengths[chosen].sum()) / HOUR
     if light_h <= 0:
         return Cause.UNKNOWN, Reason.SILENT
-    # The counter also holds what was made between the last sample and the gap, and outside the interval.
-    expected = _expected_wh(work, chosen)
-    gained = runs.last_wh[number] - runs.first_wh[number]
-    if expected is not None and _ran_before(runs, number):
-        gained -= min(max(gained, 0.0), _around(runs, setting, number))
-    return _resolution(float(gained), expected, light_h, setting)
+    gained = float(runs.last_wh[number] - runs.first_wh[number])
+    around = _around(runs, setting, number) if _ran_before(runs, number) else 0.0
+    return _resolution(_Gain(gained, _expected_wh(work, chosen), around), light_h, setting)
 
 
 def _ran_before(runs: Runs, number: int) -> bool:

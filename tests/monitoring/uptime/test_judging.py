@@ -145,6 +145,22 @@ def test_a_gap_in_which_the_counter_stood_is_a_stop():
     assert hours.resolved_forced == pytest.approx(2.5)
 
 
+@pytest.mark.parametrize("cloud", [0.3, 0.5, 0.7])
+def test_a_short_gap_under_a_cloud_is_no_stop(cloud):
+    """One lost quarter between two that ran, all of them with less than was expected."""
+    power = FULL.copy()
+    power[10:13] *= cloud
+    assert hours_of(partition(record(power, keep=_without((11, 12))), setting(10))).forced == 0
+
+
+def test_a_counter_that_never_moves_accuses_nobody():
+    times = DAY + QUARTER * np.arange(40)
+    keep = _without((10, 20))
+    dead = runs(times[keep], codes(FULL)[keep], np.full(30, 7.0), (DAY, DAY + 36_000))
+    hours = hours_of(partition(dead, setting(10, finest_wh=np.inf)))
+    assert (hours.forced, hours.unknown) == (0, pytest.approx(2.5))
+
+
 def test_a_gap_with_half_of_the_production_stays_open():
     power = FULL.copy()
     power[10:20] = 0
