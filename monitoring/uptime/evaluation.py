@@ -188,6 +188,7 @@ class _Judge:
             self.plant.spans(machine, calendar.ordered),
             self.plant.spans(machine, calendar.majeure),
             float(self.gathered.finest_wh[number]),
+            _track(self.gathered.slots, self.gathered.outputs[number]),
         )
 
 

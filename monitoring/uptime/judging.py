@@ -27,6 +27,7 @@ RAN_FRACTION = 0.85
 STOOD_FRACTION = 0.05
 FLAT_WITHOUT_EXPECTATION = 0.05
 DECISIVE_STEPS = 4
+MEASURED_DOUBT = 0.25
 BRIDGED_BELOW_S = 900.0
 CREDIBLE_FACTOR = 1.3
 KNOWN_SHARE = 0.25
@@ -69,7 +70,7 @@ _WORDS = {
     Reason.MUTE: TOLD_WORDS[Told.MUTE],
     Reason.SILENT: "通信中断，这段时间没有数据，电量计数也不能判明",
     Reason.RAN: "通信中断，事后电量计数表明在发电",
-    Reason.STOOD: "没有数据，事后电量计数没有增长，判为停机",
+    Reason.STOOD: "没有数据，事后电量计数几乎没有增长，判为停机",
     Reason.BRIDGED: "缺少个别数据，前后一致",
     Reason.NEVER: "从未收到数据",
     Reason.NIGHT: "夜间或日照不足，等待日照",
@@ -155,7 +156,8 @@ class Setting:
     """What is needed beside a device's own runs to judge its period [start, end) [s since 1970].
 
     `light` is 1 where there was enough light, 0 where not, NaN where nothing tells; `expected` is what the
-    device should have given as a fraction of rated power (empty when unknown). `planned`, `ordered` and
+    device should have given as a fraction of rated power (empty when unknown), `output` what it gave where it
+    was heard. `planned`, `ordered` and
     `majeure` are what stands in the records. `finest_wh` is the smallest gain that its counter can tell.
     """
 
@@ -168,6 +170,7 @@ class Setting:
     ordered: Sequence[Span] = ()
     majeure: Sequence[Span] = ()
     finest_wh: float = 0.0
+    output: Track = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,13 +268,14 @@ def _expected_wh(work: _Work, chosen: Flags) -> float | None:
 class _Gain:
     """What the counter gained over a gap, and what should have been gained in its light [Wh].
 
-    `around_wh` is what the device should have made between its last sample and the gap; the counter holds
-    it too. `expected_wh` is None where nothing tells.
+    `around_wh` is what the device made between its last sample and the gap, which the counter holds too, and
+    `doubt_wh` how unsure that is. `expected_wh` is None where nothing tells.
     """
 
     gained_wh: float
     expected_wh: float | None
     around_wh: float
+    doubt_wh: float
 
 
 def _resolution(gain: _Gain, light_h: float, setting: Setting) -> tuple[Cause, Reason]:
@@ -297,7 +301,7 @@ def _resolution(gain: _Gain, light_h: float, setting: Setting) -> tuple[Cause, R
         should = expected_wh + gain.around_wh
         ran = expected_wh > 0 and gained_wh >= RAN_FRACTION * should and gained_wh > finest
         stood = gained_wh - gain.around_wh <= STOOD_FRACTION * expected_wh
-        stood = stood and expected_wh >= DECISIVE_STEPS * max(finest, gain.around_wh) and expected_wh > 0
+        stood = stood and expected_wh >= DECISIVE_STEPS * max(finest, gain.doubt_wh) and expected_wh > 0
     if ran:
         return Cause.RUNNING, Reason.RAN
     return (Cause.FORCED, Reason.STOOD) if stood and moves else nothing
@@ -329,21 +333,26 @@ def _gap(runs: Runs, setting: Setting, work: _Work, number: int, mine: slice) ->
     if light_h <= 0:
         return Cause.UNKNOWN, Reason.SILENT
     gained = float(runs.last_wh[number] - runs.first_wh[number])
-    around = _around(runs, setting, number) if _ran_before(runs, number) else 0.0
-    return _resolution(_Gain(gained, _expected_wh(work, chosen), around), light_h, setting)
+    around, doubt = _around(runs, setting, number)
+    return _resolution(_Gain(gained, _expected_wh(work, chosen), around, doubt), light_h, setting)
 
 
 def _ran_before(runs: Runs, number: int) -> bool:
     return number > 0 and bool(_CAUSE_OF[runs.told[number - 1]] == Cause.RUNNING)
 
 
-def _around(runs: Runs, setting: Setting, number: int) -> float:
-    """Return what the device should have given from its last sample to the beginning of a gap [Wh]."""
+def _around(runs: Runs, setting: Setting, number: int) -> tuple[float, float]:
+    """Return what the device made from its last sample to a gap, and how unsure that is [Wh]."""
     begin, end = float(runs.first[number]), float(runs.edges[number])
-    if not begin < end or not len(setting.expected.times):
-        return 0.0
-    fraction = float(setting.expected.at(np.array([(begin + end) / 2]))[0])
-    return 0.0 if np.isnan(fraction) else fraction * (end - begin) / HOUR * setting.rated_power_w
+    if not begin < end or not _ran_before(runs, number):
+        return 0.0, 0.0
+    middle = np.array([(begin + end) / 2])
+    for track, doubt in ((setting.output, MEASURED_DOUBT), (setting.expected, 1.0)):
+        fraction = float(track.at(middle)[0]) if len(track.times) else np.nan
+        if not np.isnan(fraction):
+            made = fraction * (end - begin) / HOUR * setting.rated_power_w
+            return made, doubt * made
+    return 0.0, 0.0
 
 
 def _noted(work: _Work, span: Span) -> int:

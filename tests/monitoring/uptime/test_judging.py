@@ -153,6 +153,16 @@ def test_a_short_gap_under_a_cloud_is_no_stop(cloud):
     assert hours_of(partition(record(power, keep=_without((11, 12))), setting(10))).forced == 0
 
 
+def test_a_stop_that_begins_with_the_lost_link_is_told_by_what_was_made_right_before():
+    power = FULL.copy()
+    power[10:13] = 0
+    silent = record(power, keep=_without((10, 13)))
+    output = Track(DAY + QUARTER * np.arange(40), power / RATED)
+    hours = hours_of(partition(silent, setting(10, output=output)))
+    assert (hours.forced, hours.unknown) == (pytest.approx(0.75), 0)
+    assert hours_of(partition(silent, setting(10))).unknown == pytest.approx(0.75)
+
+
 def test_a_counter_that_never_moves_accuses_nobody():
     times = DAY + QUARTER * np.arange(40)
     keep = _without((10, 20))
