@@ -69,10 +69,17 @@ def _judged(truth):
         runs, finest = _runs(truth, machine)
         _times, own = _slots(truth.times, truth.power[machine] / RATED_W)
         mine = Track(slots, expected.values * usual_ratio(own, expected.values))
-        yield (
-            machine,
-            partition(runs, Setting(*interval, RATED_W, seen.track, mine, ordered=ordered, finest_wh=finest)),
+        heard = np.where(truth.heard[machine], truth.power[machine] / RATED_W, np.nan)
+        setting = Setting(
+            *interval,
+            RATED_W,
+            seen.track,
+            mine,
+            ordered=ordered,
+            finest_wh=finest,
+            output=Track(*_slots(truth.times, heard)),
         )
+        yield machine, partition(runs, setting)
 
 
 def _open(truth, stop):
