@@ -89,11 +89,12 @@ class _Reader:
             return Missing.NOT_READ
         if field.valid_when and self.number(field.valid_when.field_name) not in field.valid_when.values:
             return Missing.NOT_APPLICABLE
-        if numbers.is_text(field):
-            return numbers.text(field, raw)
-        if numbers.is_clock(field):
-            instant = numbers.clock_time(field, raw)
-            return instant.isoformat() if isinstance(instant, datetime) else instant
+        if field.kind not in numbers.PLAIN or field.unit == "epoch":
+            if numbers.is_text(field):
+                return numbers.text(field, raw)
+            if numbers.is_clock(field):
+                instant = numbers.clock_time(field, raw)
+                return instant.isoformat() if isinstance(instant, datetime) else instant
         number = self._numbers.get(field.name)
         if number is None:
             number = self._numbers[field.name] = numbers.raw_number(field, raw)
@@ -134,7 +135,7 @@ def _points(profile: Profile, reader: _Reader, words: Words) -> tuple[Point, ...
 def _quantities(profile: Profile, reader: _Reader) -> dict[str, float | int]:
     values: dict[str, float | int] = {}
     for field in profile.fields:
-        quantity = reader.quantity(field)
+        quantity = field.quantity if field.choice is None else reader.quantity(field)
         if quantity and quantity not in values:
             answer = reader.answer(field)
             if isinstance(answer, int | float):

@@ -18,6 +18,8 @@ _SIGNED = frozenset({Kind.S16, Kind.S32, Kind.S64})
 _TEXTS = frozenset({Kind.TEXT, Kind.HEX})
 _CLOCKS = frozenset({Kind.CLOCK_WORDS, Kind.CLOCK_BYTES})
 _BITS = frozenset({Kind.BITS16, Kind.BITS32})
+PLAIN = frozenset(Kind) - _TEXTS - _CLOCKS
+"""Kinds that are numbers."""
 _WHOLE = frozenset(name for name, quantity in QUANTITIES.items() if quantity.kind is not QuantityKind.GAUGE)
 _PERCENT_ABOVE = 1.1
 _CENTURY = 2000

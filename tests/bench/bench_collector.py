@@ -97,9 +97,9 @@ def gateway(ours: float) -> None:
 Peer = Callable[[Path, int, int, float], AbstractContextManager[psutil.Process]]
 
 
-def healthy(asked: dict[int, list[float]]) -> tuple[int, float]:
-    """Return polls that the healthy devices missed, and how far a gap was from the cycle at most [s]."""
-    lost, jitter = 0, 0.0
+def healthy(asked: dict[int, list[float]]) -> tuple[int, str]:
+    """Return polls that the healthy devices missed, and how far a gap was from the cycle at most."""
+    lost, jitter = 0, -1.0
     for device in range(1, ISOLATED + 1):
         if device % SILENT_EVERY == 0:
             continue
@@ -107,7 +107,7 @@ def healthy(asked: dict[int, list[float]]) -> tuple[int, float]:
         lost += max(int(ISOLATED_SECONDS / ISOLATED_CYCLE) - len(times), 0)
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         jitter = max([jitter, *(abs(gap - ISOLATED_CYCLE) for gap in gaps)])
-    return lost, jitter
+    return lost, f"gaps off by at most {jitter:.2f} s" if jitter >= 0 else "no device was polled twice"
 
 
 def isolation() -> None:
@@ -128,7 +128,7 @@ def isolation() -> None:
                 collector_peers.settle(ISOLATED_SECONDS)
                 _, asked = devices.told()
             lost, jitter = healthy(asked)
-            print(f"  {name:38} {lost:4} polls of healthy devices lost, gaps off by at most {jitter:.2f} s")
+            print(f"  {name:38} {lost:4} polls of healthy devices lost, {jitter}")
 
 
 def own(folder: Path, port: int, devices: int, period: float) -> AbstractContextManager[psutil.Process]:

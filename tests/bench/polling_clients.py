@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 from pymodbus.client import AsyncModbusTcpClient
 
+from api.service import spare_loaded_code
 from collector.connections import DeviceLink
 from collector.runtime import Collector
 from collector.spool import Spool
@@ -80,6 +81,7 @@ async def whole(port: int, devices: int, cycle: int, seconds: float) -> dict[str
         )
         for n in range(devices)
     ]
+    spare_loaded_code()  # as the service does
     with tempfile.TemporaryDirectory() as folder:
         spool = Spool(Path(folder) / "spool.sqlite3")
         series = open_series(f"duckdb:///{Path(folder) / 'series.duckdb'}")
