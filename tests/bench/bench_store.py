@@ -51,8 +51,8 @@ class Load:
         return int(self.days * 1440)
 
     def batches(self) -> Iterator[pa.Table]:
-        """Yield the history in batches of about 180 000 rows."""
-        width = max(self.step, 180_000 * self.step // self.devices // 60 * 60)
+        """Yield the history in batches of about 60 000 rows."""
+        width = max(self.step, 60_000 * self.step // self.devices // 20 * 20)
         for minute in range(0, self.minutes, width):
             yield batch(self.devices, minute, min(width, self.minutes - minute), self.step)
 

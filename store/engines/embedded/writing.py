@@ -31,7 +31,7 @@ from store.engines.embedded.layout import (
 from store.runs import shanghai_day
 from store.series import Conflict, SeriesUnavailableError, WriteResult
 
-BULK_ROWS = 100_000
+BULK_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
