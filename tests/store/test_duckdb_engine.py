@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
+from store.engines.embedded.file import registered
 from store.engines.embedded.log import BatchLog
 from store.problem import ProblemsError
 from store.samples import SAMPLE_SCHEMA, Sample, samples_to_table
@@ -305,6 +306,25 @@ def test_rows_count_once_while_they_are_filed_beside_readers(tmp_path):
     store.close()
 
 
+def test_a_table_that_is_filed_between_the_look_and_the_question_is_asked_for_again(tmp_path, monkeypatch):
+    store = open_series(address(tmp_path, "?recent_rows=40"))
+    rows = [
+        Sample("a", START + timedelta(minutes=n), START, {"generated_energy_wh": n + 1}) for n in range(39)
+    ]
+    store.write(samples_to_table(rows))
+    stale = store._sources()
+    store.sum_up()
+    assert store._sources() != stale
+    told, present = [stale], store._sources
+    monkeypatch.setattr(store, "_sources", lambda: told.pop() if told else present())
+    runs = store.counter_runs(["a"], "generated_energy_wh", START, START + timedelta(days=1))
+    assert (runs.first.tolist(), runs.last.tolist(), told) == ([1], [39], [])
+    told.append(stale)
+    again = store.write(samples_to_table(rows))
+    assert (again.stored, again.duplicates, told) == (0, 39, [])
+    store.close()
+
+
 def old_file(path: Path) -> None:
     """A file as the first released version wrote it."""
     with duckdb.connect(str(path)) as connection:
@@ -357,3 +377,47 @@ def test_a_damaged_log_gives_back_what_is_whole_and_keeps_a_copy(tmp_path):
     path.write_bytes(content[:40] + b"x" + content[41:])
     assert list(BatchLog(tmp_path / "log").read(1)) == []
     assert path.with_suffix(".damaged").exists()
+
+
+def test_what_fails_beside_a_registered_table_is_what_is_raised(tmp_path):
+    """Else a question whose table was filed away meanwhile would not be known as one to ask again."""
+    with duckdb.connect() as connection:
+        connection.execute("BEGIN TRANSACTION")
+        with (
+            pytest.raises(duckdb.CatalogException),
+            registered(connection, "wanted", pa.table({"number": [1]})),
+        ):
+            connection.execute("SELECT * FROM filed_away")
+        connection.execute("ROLLBACK")
+        with registered(connection, "wanted", pa.table({"number": [2]})):
+            assert connection.execute("SELECT number FROM wanted").fetchall() == [(2,)]
+
+
+def test_counters_and_latest_are_told_while_tables_are_filed_away(tmp_path):
+    store = open_series(f"duckdb:///{tmp_path / 's.duckdb'}?recent_rows=50")
+    failures: list[Exception] = []
+    stop = threading.Event()
+    start = datetime(2026, 10, 1, tzinfo=UTC)
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                store.counter_runs(["a"], "generated_energy_wh", start, start + timedelta(days=9))
+                store.boundary_readings(["a"], "generated_energy_wh", [start + timedelta(days=1)])
+            except SeriesUnavailableError as error:
+                failures.append(error)
+
+    readers = [threading.Thread(target=ask) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(150):
+        moments = [start + timedelta(minutes=number * 25 + minute) for minute in range(25)]
+        batch = [Sample("a", moment, moment, {"generated_energy_wh": 10}) for moment in moments]
+        store.write(samples_to_table(batch))
+        store.write(samples_to_table(batch[:3]))
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert failures == []
+    assert store.statistics().rows == 150 * 25
+    store.close()

@@ -8,7 +8,7 @@ order: `_writing` (one writer), `_filing` (one change of the file), `_lists` (th
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -327,4 +327,6 @@ def registered(cursor: Any, name: str, table: pa.Table) -> Iterator[Any]:
     try:
         yield cursor
     finally:
-        cursor.unregister(name)
+        # In a transaction that failed nothing can be unregistered, and the first error is the one to tell.
+        with suppress(duckdb.TransactionException):
+            cursor.unregister(name)

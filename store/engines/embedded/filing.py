@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from store.engines.batches import Integers, shaped
-from store.engines.embedded.file import EmbeddedFile
+from store.engines.embedded.file import EmbeddedFile, registered
 from store.engines.embedded.layout import (
     STORED,
     Address,
@@ -200,8 +200,7 @@ class FilingFile(EmbeddedFile):
             months = self._create(months_of(times))
             with self._transaction(self._filer) as cursor:
                 self._write_devices(cursor, len(self._ids))
-                cursor.register("bulk", stored)
-                try:
+                with registered(cursor, "bulk", stored):
                     for month in months:
                         where = (
                             f"WHERE time >= {instant_text(month.start)} AND time < {instant_text(month.end)}"
@@ -214,8 +213,6 @@ class FilingFile(EmbeddedFile):
                     self._forget_runs(
                         f"SELECT DISTINCT {SHANGHAI_DAY_SQL.format('epoch_us(time)')} FROM bulk"
                     )
-                finally:
-                    cursor.unregister("bulk")
                 self._write_spans(cursor, spans)
             self._kept = len(self._ids)
 
