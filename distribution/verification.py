@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from distribution.approval.frozen import thaw
 from distribution.approval.notices import printed_heads
-from distribution.approval.runs import RunDraft, run_content_hash
+from distribution.approval.runs import frozen_hashes
 from distribution.approval.tables import (
     AllocationLineRow,
     LineExplanationRow,
@@ -35,7 +35,7 @@ from distribution.settlement.tables import (
     SettlementLineRow,
     SettlementRow,
 )
-from distribution.types import Allocation, PayeeKind, PlanInput, SettlementLine
+from distribution.types import Allocation, PayeeKind, SettlementLine
 from store.canonical import content_hash
 from store.problem import Problem
 
@@ -98,9 +98,9 @@ def _runs(session: Session) -> Iterator[Problem]:
         makers.setdefault(event.run_id, event.changed_by)
     for row in session.scalars(select(RunRow).order_by(RunRow.id).execution_options(yield_per=200)):
         where = f"分配批次 {row.id}"
-        result, inputs = thaw(row.content, Allocation), thaw(row.inputs, PlanInput)
-        draft = RunDraft(row.book, row.period, row.kind, row.plan_hash, inputs, result)
-        if run_content_hash(draft) != row.content_hash or content_hash(inputs) != row.input_hash:
+        result = thaw(row.content, Allocation)
+        head = (row.book, row.period, row.kind, row.plan_hash)
+        if frozen_hashes(head, row.inputs, row.content) != (row.input_hash, row.content_hash):
             yield Problem(where, "内容与指纹不一致", _MEND)
         if last.get(row.id) != row.state or makers.get(row.id) != row.made_by:
             yield Problem(where, "状态或测算人与经过记录不一致", _MEND)

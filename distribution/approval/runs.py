@@ -132,9 +132,16 @@ class RunEvent:
     evidence: str
 
 
-def run_content_hash(draft: RunDraft) -> str:
-    """Return the hash that votes and notices bind to: allocation, inputs and plan together."""
-    return _Frozen.of(draft).content_hash
+def frozen_hashes(head: tuple[str, str, str, str], inputs: str, allocation: str) -> tuple[str, str]:
+    """Return the input hash and the content hash of a run that is kept as canonical JSON texts.
+
+    `head` is (book, period, kind, plan hash). The content hash is what votes and notices bind to: allocation,
+    inputs and plan together. It is taken of the texts as they are kept, so that what an older program froze
+    keeps its hash, whatever a newer one would write.
+    """
+    input_hash = text_hash(inputs)
+    parts = [canonical_json(part) for part in (*head, input_hash)]
+    return input_hash, text_hash(joined([*parts, allocation]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +156,8 @@ class _Frozen:
     @classmethod
     def of(cls, draft: RunDraft) -> "_Frozen":
         inputs, allocation = canonical_json(draft.inputs), canonical_json(draft.allocation)
-        input_hash = text_hash(inputs)
-        head = [draft.book, draft.period, draft.kind, draft.plan_hash, input_hash]
-        content = joined([*(canonical_json(part) for part in head), allocation])
-        return cls(inputs, allocation, input_hash, text_hash(content))
+        head = (draft.book, draft.period, draft.kind, draft.plan_hash)
+        return cls(inputs, allocation, *frozen_hashes(head, inputs, allocation))
 
 
 def compute_run(session: Session, actor: Actor, draft: RunDraft, now: datetime) -> Run:

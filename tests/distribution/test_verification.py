@@ -1,12 +1,16 @@
+import json
 import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from distribution.approval.runs import frozen_hashes
+from distribution.approval.tables import RunRow
 from distribution.disbursing import take_return
 from distribution.verification import verify
 from registry.actors import Actor, Role
+from store.canonical import canonical_json
 from store.db import open_database
 
 VILLAGE = "520499101201"
@@ -64,6 +68,35 @@ TAMPERINGS = {
 
 
 def test_an_untouched_county_has_nothing_to_report(answered):
+    with answered.database.reading() as session:
+        assert verify(session) == []
+
+
+def test_what_an_older_program_froze_keeps_its_hash(answered):
+    """A field that a newer program adds to its records is not in the texts of runs made before."""
+    with answered.database.reading() as session:
+        row = session.get(RunRow, f"run:{VILLAGE}:2026-10:regular:1")
+        older = {name: json.loads(getattr(row, name)) for name in ("inputs", "content")}
+        head, digest = (row.book, row.period, row.kind, row.plan_hash), row.content_hash
+    del older["content"]["plan_title"]
+    for household in older["inputs"]["households"]:
+        household.pop("valid_to", None)
+    texts = [canonical_json(older[name]) for name in ("inputs", "content")]
+    input_hash, content_hash = frozen_hashes(head, *texts)
+    with answered.database.engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        raw.execute("PRAGMA foreign_keys=OFF")
+        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")
+        given = (*texts, input_hash, content_hash, digest)
+        raw.execute(
+            "UPDATE run SET inputs = ?, content = ?, input_hash = ?, content_hash = ? WHERE content_hash = ?",
+            given,
+        )
+        for table in ("vote", "public_notice"):
+            sql = f"UPDATE {table} SET content_hash = ? WHERE content_hash = ?"  # noqa: S608, a test
+            assert raw.execute(sql, (content_hash, digest)).rowcount
+        raw.commit()
     with answered.database.reading() as session:
         assert verify(session) == []
 
