@@ -8,7 +8,7 @@ order: `_writing` (one writer), `_filing` (one change of the file), `_lists` (th
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path

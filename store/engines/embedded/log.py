@@ -54,7 +54,7 @@ class BatchLog:
     def begin(self, segment: int) -> None:
         """Go on in a new file; raises OSError when it cannot be made."""
         path = self._path(segment)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_DSYNC, 0o600)
         self._close()
         self._descriptor, self._size = descriptor, 0
         folder = os.open(self._folder, os.O_RDONLY)
@@ -76,7 +76,6 @@ class BatchLog:
         done = False
         try:
             _write_all(self._descriptor, record)
-            os.fdatasync(self._descriptor)
             done = True
         finally:
             if not done:

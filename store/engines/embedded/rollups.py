@@ -28,7 +28,7 @@ from store.engines.embedded.reading import ReadingFile, selects
 from store.runs import Runs, runs_of, shanghai_day
 from store.samples import QUANTITIES, QuantityKind
 
-READINGS_AT_ONCE = 1_500_000
+READINGS_AT_ONCE = 400_000
 SLICE = timedelta(hours=6)
 QUARTER_US = 900_000_000
 

@@ -5,7 +5,7 @@ Owns uniqueness: a batch whose rows are all newer than what its devices have nee
 joined with the rows of its own time range, in the file and in memory.
 """
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,8 +90,11 @@ class WritingFile(FilingFile):
         before, done = (self._present.rows, self._present.low, self._present.high), False
         numbers, times = self._numbered(table.column("device_id")), times_us(table)
         try:
-            with self._transaction(self._writer):
-                for turn, rows in enumerate(rounds(numbers, times)):
+            turns = rounds(numbers, times)
+            # One round of new rows is one statement, which is a transaction of its own.
+            plain_insert = len(turns) == 1 and self._all_new(numbers, times)
+            with nullcontext() if plain_insert else self._transaction(self._writer):
+                for turn, rows in enumerate(turns):
                     part = table if len(rows) == len(times) else table.take(rows)
                     offered = Round(part, numbers[rows], times[rows], bulk)
                     outcomes.append(self._write_round(offered, repeated=turn > 0))
@@ -107,9 +110,12 @@ class WritingFile(FilingFile):
         conflicts = tuple(conflict for outcome in outcomes for conflict in outcome.conflicts)
         return WriteResult(stored, table.num_rows - stored, conflicts)
 
+    def _all_new(self, numbers: Integers, times: Integers) -> bool:
+        return bool((times > self._newest[numbers]).all())
+
     def _write_round(self, offered: Round, *, repeated: bool) -> Outcome:
         """Store rows of different keys; only rows that are not newer than all before are looked up."""
-        if not repeated and bool((offered.times > self._newest[offered.numbers]).all()):
+        if not repeated and self._all_new(offered.numbers, offered.times):
             self._insert(offered)
             return Outcome(offered.table, offered.numbers, offered.times)
         kept = np.ones(len(offered.times), bool)
@@ -140,8 +146,7 @@ class WritingFile(FilingFile):
             np.maximum.at(newest, fresh.numbers, fresh.times)
             self._insert_filed(stored, fresh.times, spans_table(oldest, newest, len(newest)))
             return
-        with registered(self._writer, "batch", stored) as cursor:
-            cursor.execute(f"INSERT INTO {self._present.table} BY NAME SELECT {', '.join(STORED)} FROM batch")
+        self._writer.from_arrow(stored).insert_into(self._present.table)
         self._present.grow(fresh.times)
 
     def _stored(self, offered: Round) -> list[tuple[Recent | None, Integers, pa.Table]]:
