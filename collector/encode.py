@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from collector.payloads import DEVICE_MARK, TIME_SCALES, PayloadMapping, QuantityRule, TimeRule
+from collector.payloads.document import PointArray
 from collector.profile import Field, Identity, Kind, ModelPlace, Profile, bind
 from collector.profile.discovery import MARKER
 from store.periods import SHANGHAI
@@ -256,8 +257,7 @@ def encode_message(mapping: PayloadMapping, values: Values, *, at: datetime, ser
             path = tuple(key.replace(DEVICE_MARK, serial) for key in rule.path)
             _put(table, path, _message_number(rule, name, value))
     if mapping.points is not None:
-        listed = [{mapping.points.key: key, mapping.points.value: value} for key, value in table.items()]
-        _put(record, mapping.points.path, listed)
+        _put(record, mapping.points.path, _message_points(mapping.points, mapping.time, table, at))
     if mapping.time.path:
         _put(record, mapping.time.path, _message_time(mapping.time, at))
     if mapping.message.devices == "path":
@@ -266,6 +266,16 @@ def encode_message(mapping: PayloadMapping, values: Values, *, at: datetime, ser
     if mapping.message.records:
         body = _nested(mapping.message.records, [body])
     return orjson.dumps(body)
+
+
+def _message_points(
+    points: PointArray, time: TimeRule, table: Mapping[str, Any], at: datetime
+) -> list[dict[str, Any]] | dict[str, Any]:
+    """Return points as a list that names each, or as an object whose keys name them."""
+    own_time = {points.time: _message_time(time, at)} if points.time else {}
+    if not points.key:
+        return {name: {points.value: value, **own_time} for name, value in table.items()}
+    return [{points.key: name, points.value: value, **own_time} for name, value in table.items()]
 
 
 def _nested(path: Sequence[str], value: object) -> dict[str, Any]:
