@@ -124,7 +124,7 @@ def beside_readers(
 
 
 def waits(read: Callable[[], object], write: Callable[[pa.Table], object], load: Load) -> dict[str, float]:
-    """How long small batches took beside readers without a pause, and beside ones of 20 questions a second."""
+    """How long small batches took beside readers without a pause, and beside readers that pause."""
     found: dict[str, float] = {}
     for name, pause in (("", 0.0), (", paced", 0.05)):
         p50, p99, longest = shares(beside_readers(read, write, load, pause))
