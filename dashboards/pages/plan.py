@@ -183,16 +183,15 @@ def _move(request: Request, actor: Actor, key: tuple[str, int], step: Step) -> R
         return _page(request, session, actor, kept_text(session, *key), problems=problems)
 
 
+def _advance(request: Request, actor: Actor, key: tuple[str, int], change: StateChange) -> Response:
+    return _move(request, actor, key, lambda session, plan, now: advance(session, actor, plan, change, now))
+
+
 @router.post("/plans/{plan_id}/{version}/tested", dependencies=[Depends(check_form)])
 def mark_tested(request: Request, actor: Editor, plan_id: str, version: int) -> Response:
     """Run the checks and cases of a draft, and keep that they passed."""
     change = StateChange(PlanState.TESTED, "自查和自带算例通过")
-    return _move(
-        request,
-        actor,
-        (plan_id, version),
-        lambda session, plan, now: advance(session, actor, plan, change, now),
-    )
+    return _advance(request, actor, (plan_id, version), change)
 
 
 @router.post("/plans/{plan_id}/{version}/approved", dependencies=[Depends(check_form)])
@@ -205,24 +204,14 @@ def approve(
 ) -> Response:
     """Approve a tested version that somebody else saved, on a document."""
     change = StateChange(PlanState.APPROVED, reason)
-    return _move(
-        request,
-        actor,
-        (plan_id, version),
-        lambda session, plan, now: advance(session, actor, plan, change, now),
-    )
+    return _advance(request, actor, (plan_id, version), change)
 
 
 @router.post("/plans/{plan_id}/{version}/published", dependencies=[Depends(check_form)])
 def publish_plan(request: Request, actor: Approver, plan_id: str, version: int) -> Response:
     """Publish an approved version for its scope and dates."""
     change = StateChange(PlanState.PUBLISHED, "")
-    return _move(
-        request,
-        actor,
-        (plan_id, version),
-        lambda session, plan, now: advance(session, actor, plan, change, now),
-    )
+    return _advance(request, actor, (plan_id, version), change)
 
 
 @router.post("/plans/{plan_id}/{version}/retired", dependencies=[Depends(check_form)])
