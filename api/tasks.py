@@ -11,7 +11,7 @@ from api.alarming import watch_days_once
 from api.operations.store import retire
 from api.scheduler import PeriodicTask, Pulse
 from dashboards.web import Services
-from distribution.closing import close_month
+from distribution.closing.month import close_month
 from distribution.verification import verify
 from monitoring.adjustments import tell_adjustments, tell_disputes
 from monitoring.energy import refresh_daily_energy

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import Form, Request
+from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -30,6 +31,8 @@ from store.periods import Clock
 LARGE_TYPE_COOKIE = "sunledger_large_type"
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 SEE_OTHER = 303
+RowNumber = Annotated[int, InPath(ge=1, le=2**31 - 1)]
+"""A number in an address: a version, line or entry; larger ones are refused before a database sees them."""
 
 
 @dataclass(frozen=True, slots=True)

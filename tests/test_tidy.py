@@ -23,7 +23,7 @@ NO_FLOAT = (
     "distribution/payout",
     "distribution/approval",
     "distribution/settlement",
-    "distribution/closing.py",
+    "distribution/closing",
 )
 # Completeness of energy is a part of one, compared but never multiplied into an amount.
 NO_MONEY = {"distribution/settlement/reconciliation.py"}

@@ -28,7 +28,7 @@ from distribution.approval.notices import (
 from distribution.approval.runs import Run, live_run, submit
 from distribution.approval.states import RunState
 from distribution.approval.votes import Ballot, vote
-from distribution.closing import advance, close_village
+from distribution.closing.month import advance, close_village
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.matching import match_month
 from distribution.payout.payouts import BatchOrder

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from api.demo.office import Office
 from api.demo.photo import inverter_photo
 from api.demo.story import Fact, FactKind
-from dashboards.pages.settlement_import import ATTACHMENTS
+from dashboards.files import ATTACHMENTS
 from monitoring.alarms.acknowledging import acknowledge
 from monitoring.alarms.conditions.findings import Finding, Standing, Subject
 from monitoring.alarms.kinds import AlarmKind, AlarmSeverity, SubjectKind

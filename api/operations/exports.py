@@ -16,7 +16,8 @@ from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
 from distribution.exports.sheets import settlement_xlsx, statement_csv, statement_xlsx
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import discrepancies
-from distribution.statement import VillageStatement, village_statement
+from distribution.statement.records import VillageStatement
+from distribution.statement.village import village_statement
 from documents.files import write_whole
 from registry.actors import SYSTEM
 from registry.contacts import contact_lines

@@ -7,7 +7,7 @@ from typing import Any
 from api.operations.energy import period_of
 from api.outcome import Exit, Outcome
 from dashboards.web import Services
-from distribution.closing import close_month
+from distribution.closing.month import close_month
 from distribution.money import yuan
 from distribution.settlement.columns import load_layout
 from distribution.settlement.import_events import import_event, refusal_event

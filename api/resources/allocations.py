@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy.orm import Session
 
 from api.resources.settlements import MONTH, FromRecord
-from dashboards.web import NotFoundError, reading, requires
+from dashboards.web import NotFoundError, RowNumber, reading, requires
 from distribution.approval.runs import allocation_of, run, runs
 from distribution.plans.explanation import render_line
 from distribution.tracing import trace_line
@@ -96,7 +96,7 @@ def show_run(run_id: str, actor: Reader, session: Reading) -> AllocationOut:
 
 
 @router.get("/{run_id}/lines/{line_no}/trace")
-def show_trace(run_id: str, line_no: int, actor: Reader, session: Reading) -> list[TraceOut]:
+def show_trace(run_id: str, line_no: RowNumber, actor: Reader, session: Reading) -> list[TraceOut]:
     """Return the way from a line to rule, entry, receipts, bills and meter readings."""
     steps = trace_line(session, actor, run_id, line_no)
     if not steps:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy.orm import Session
 
 from api.resources.settlements import MONTH, FromRecord
-from dashboards.web import NotFoundError, reading, requires
+from dashboards.web import NotFoundError, RowNumber, reading, requires
 from distribution.plan_trials import try_plan
 from distribution.plans.document import load_plan
 from distribution.plans.tables import (
@@ -122,7 +122,7 @@ def _summary(session: Session, plan_id: str, version: int) -> PlanSummary:
 
 
 @router.get("/{plan_id}/{version}")
-def show_plan(plan_id: str, version: int, _actor: Reader, session: Reading) -> PlanTextOut:
+def show_plan(plan_id: str, version: RowNumber, _actor: Reader, session: Reading) -> PlanTextOut:
     """Return a version with its text, its states and where it applies."""
     summary = _summary(session, plan_id, version)
     return PlanTextOut(
@@ -140,7 +140,7 @@ def show_plan(plan_id: str, version: int, _actor: Reader, session: Reading) -> P
 @router.get("/{plan_id}/{version}/trial")
 def show_trial(
     plan_id: str,
-    version: int,
+    version: RowNumber,
     actor: Reader,
     session: Reading,
     month: Annotated[list[Annotated[str, Query(pattern=MONTH)]], Query(min_length=1, max_length=12)],

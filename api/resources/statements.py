@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from api.resources.settlements import MONTH, FromRecord
 from dashboards.web import NotFoundError, reading, requires
-from distribution.statement import household_statement, village_statement
+from distribution.statement.household import household_statement
+from distribution.statement.village import village_statement
 from registry.actors import Actor, Permission
 
 router = APIRouter(prefix="/statements", tags=["明细"])

@@ -17,7 +17,8 @@ from dashboards.charts import energy_chart, power_chart
 from dashboards.filters import clock_time, day, duration, kilowatt, kwh
 from dashboards.freshness import Freshness, freshness
 from dashboards.web import Crumb, NotFoundError, reading, render, requires, services_of
-from distribution.statement import StationMonth, station_money
+from distribution.statement.records import StationMonth
+from distribution.statement.station import station_money
 from monitoring.curves import EnergyBar, day_bars, day_curves, month_bars, yield_rank
 from monitoring.snapshot import station_view
 from monitoring.views import InverterView, StationView

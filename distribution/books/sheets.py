@@ -9,7 +9,7 @@ from datetime import date
 
 from distribution.books.figures import Book, BookKind, Money
 from distribution.money import yuan
-from distribution.statement import HouseholdStatement
+from distribution.statement.records import HouseholdStatement
 from documents.writing import Column, ColumnKind, SheetContent, Value, write_xlsx
 from registry.roll.cards import HouseholdCard
 from registry.roll.measures import MEASURES

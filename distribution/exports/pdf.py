@@ -12,7 +12,7 @@ from pathlib import Path
 from distribution.approval.notices import Notice, NoticeList
 from distribution.exports.sheets import household_notes
 from distribution.money import uppercase, yuan
-from distribution.statement import HouseholdStatement, VillageStatement
+from distribution.statement.records import HouseholdStatement, VillageStatement
 from documents.pdf import render_pdf
 from documents.qr import qr_svg
 from store.canonical import content_hash

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from distribution.money import yuan
 from distribution.settlement.reconciliation import Discrepancy
-from distribution.statement import HouseholdStatement, StationMonth, VillageStatement
+from distribution.statement.records import HouseholdStatement, StationMonth, VillageStatement
 from distribution.types import Settlement
 from documents.writing import Column, ColumnKind, SheetContent, write_csv, write_xlsx
 

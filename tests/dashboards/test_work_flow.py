@@ -6,7 +6,7 @@ from datetime import timedelta
 from dashboards.filters import money
 from distribution.approval.runs import run as find_run
 from distribution.approval.states import RunState
-from distribution.statement import village_statement
+from distribution.statement.village import village_statement
 from registry.actors import SYSTEM
 from store.events import EventFilter, EventKind, Severity, recent
 
@@ -111,7 +111,7 @@ def test_finance_sends_the_money_and_takes_the_answer(county, browse):
 
 
 def remit(session, county, run) -> None:
-    from distribution.closing import book_facts
+    from distribution.closing.facts import book_facts
     from distribution.settlement.receipts import RemittanceFact, record_remittance
 
     today = county.clock[0].date()

@@ -11,7 +11,7 @@ import pytest
 from distribution.approval.notices import NoticeTerms, open_notice
 from distribution.approval.runs import live_run, submit
 from distribution.approval.votes import Ballot, vote
-from distribution.closing import close_month
+from distribution.closing.month import close_month
 from distribution.disbursing import ready_payouts, send_batch
 from distribution.ledger.journal import head
 from distribution.payout.payouts import BatchOrder

@@ -2,7 +2,7 @@ import pytest
 
 from distribution.figures import figure_legs
 from distribution.ledger.journal import journals
-from distribution.statement import village_statement
+from distribution.statement.village import village_statement
 from registry.actors import SYSTEM
 
 FIRST = "520499101201"

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from distribution.approval.notices import NoticeTerms, open_notice
 from distribution.approval.runs import ApprovalError, live_run, submit
 from distribution.approval.votes import Ballot, vote
-from distribution.closing import close_month
+from distribution.closing.month import close_month
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.ledger.balances import balances, verify_books
 from distribution.ledger.journal import journals

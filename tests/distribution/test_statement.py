@@ -1,6 +1,8 @@
 from datetime import UTC, date, datetime
 
-from distribution.statement import household_statement, statement_months, station_money, village_statement
+from distribution.statement.household import household_statement
+from distribution.statement.station import station_money
+from distribution.statement.village import statement_months, village_statement
 from distribution.tracing import entry_of, trace_line, village_book
 from distribution.verification import verify
 from registry.actors import SYSTEM, Actor, Role

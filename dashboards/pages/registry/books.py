@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from dashboards.pages.downloads import XLSX, attached
+from dashboards.files import XLSX, attached
 from dashboards.pages.registry.tables import ShownTable, shown_table
 from dashboards.web import Crumb, NotFoundError, reading, render, requires, services_of
 from distribution.books.figures import Book, BookKind, book

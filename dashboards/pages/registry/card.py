@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
-from dashboards.pages.downloads import XLSX, attached
+from dashboards.files import XLSX, attached
 from dashboards.pages.registry.books import Asked, chosen_year, known_instant
 from dashboards.pages.registry.tables import ShownTable, shown_table
 from dashboards.web import (
@@ -27,7 +27,8 @@ from dashboards.web import (
 )
 from distribution.books.sheets import card_sheets, card_xlsx
 from distribution.books.words import component_words
-from distribution.statement import HouseholdStatement, household_statement
+from distribution.statement.household import household_statement
+from distribution.statement.records import HouseholdStatement
 from registry.actors import Actor, Permission
 from registry.roll.cards import HouseholdCard, household_card, open_id_number
 from registry.roll.trail import TrailStep, household_trail

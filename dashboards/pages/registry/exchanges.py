@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
+from dashboards.files import XLSX, attached
 from dashboards.moments import read_day
-from dashboards.pages.downloads import XLSX, attached
 from dashboards.paging import Pager, paged
 from dashboards.web import (
     Crumb,

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
 
-from dashboards.pages.downloads import XLSX, attached
+from dashboards.files import XLSX, attached
 from dashboards.web import NotFoundError, check_form, redirect, render, requires, services_of
 from documents.cells import column_letters
 from documents.limits import Limits

@@ -11,8 +11,8 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from dashboards.files import XLSX, attached
 from dashboards.moments import Span, asked_span
-from dashboards.pages.downloads import XLSX, attached
 from dashboards.web import Services, reading, render, requires, services_of
 from documents.writing import SheetContent, write_xlsx
 from monitoring.reports.availability import (

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from dashboards.files import XLSX, attached
 from dashboards.month_work import month_choices
-from dashboards.pages.downloads import XLSX, attached
 from dashboards.web import NotFoundError, reading, render, requires, services_of
 from documents.writing import SheetContent, write_csv, write_xlsx
 from monitoring.indicators.monthly import Indicators, MonthlyIndicators, monthly_indicators

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from dashboards.files import XLSX, attached
 from dashboards.month_work import month_choices
-from dashboards.pages.downloads import XLSX, attached
 from dashboards.web import NotFoundError, reading, render, requires, services_of
 from monitoring.reports.monthly import UptimeReport, report_pdf, report_xlsx, uptime_report
 from registry.actors import Actor, Permission

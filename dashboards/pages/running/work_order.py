@@ -13,9 +13,9 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from dashboards.files import ATTACHMENTS
 from dashboards.moments import field_value, read_moment
 from dashboards.pages.running.work_orders import TONES, deadline_words
-from dashboards.pages.settlement_import import ATTACHMENTS
 from dashboards.web import (
     Crumb,
     NotFoundError,

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from dashboards.filters import day
 from distribution.books.figures import book
-from distribution.statement import household_statement
+from distribution.statement.household import household_statement
 from documents.reading import CellKind, read_sheets
 from registry.actors import SYSTEM, Actor, Role
 

@@ -113,11 +113,11 @@ def test_who_submits_may_not_vote(computed):
 
 
 def test_who_computed_may_not_vote(county):
-    from distribution.closing import compute
+    from distribution.closing.runs import compute
 
     county.october()
     with county.database.transaction() as session:
-        from distribution.closing import book_facts
+        from distribution.closing.facts import book_facts
 
         book_facts(session, COUNTY, FIRST, NOW)
         run = compute(session, COUNTY, (FIRST, "2026-10"), NOW)

@@ -21,7 +21,9 @@ from distribution.exports.sheets import (
 )
 from distribution.money import yuan
 from distribution.settlement.reads import settlements
-from distribution.statement import household_statement, station_money, village_statement
+from distribution.statement.household import household_statement
+from distribution.statement.station import station_money
+from distribution.statement.village import village_statement
 from registry.actors import SYSTEM
 
 VILLAGE = "520499101201"

@@ -60,7 +60,7 @@ def test_four_closers_make_one_run_and_one_set_of_entries(both):
     both.cost()
 
     def close(_number):
-        from distribution.closing import close_month
+        from distribution.closing.month import close_month
 
         database = own(both)
         try:

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from distribution.closing import book_facts
+from distribution.closing.facts import book_facts
 from distribution.ledger.balances import balances
 from distribution.settlement.reads import outstanding, receipts, revisions, settlements
 from distribution.settlement.receipts import CostFact, record_cost

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from distribution.closing import close_month
+from distribution.closing.month import close_month
 from distribution.matching import match_month
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import (

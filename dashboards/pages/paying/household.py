@@ -12,9 +12,10 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from dashboards.filters import day
-from dashboards.pages.statement import entries_href
+from dashboards.pages.paying.statement import entries_href
 from dashboards.web import Crumb, NotFoundError, reading, render, requires, services_of
-from distribution.statement import HouseholdLine, HouseholdStatement, household_statement
+from distribution.statement.household import household_statement
+from distribution.statement.records import HouseholdLine, HouseholdStatement
 from registry.actors import Actor, Permission
 from registry.households import payee_accounts
 from store.periods import local_date
@@ -84,4 +85,4 @@ def show_household(
         failed_fen=failed,
     )
     crumbs = (Crumb("农户", f"/households?village={person.village_code}"),)
-    return render(request, "household.html", f"{person.name}户收益明白单", crumbs=crumbs, view=view)
+    return render(request, "paying/household.html", f"{person.name}户收益明白单", crumbs=crumbs, view=view)

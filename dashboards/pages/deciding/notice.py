@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from dashboards.filters import day
-from dashboards.pages.statement import Term
+from dashboards.terms import Term
 from dashboards.web import Crumb, NotFoundError, open_to_all, reading, render, requires, services_of
 from distribution.approval.notices import Notice, NoticeList, notice_list, notice_of
 from distribution.approval.runs import run
@@ -59,7 +59,9 @@ def notice_address(request: Request, notice: Notice) -> str:
 def show_notice(request: Request, session: Reading, run_id: str, code: str) -> HTMLResponse:
     """Show a posted notice to anybody who holds its printed code."""
     notice, content = posted(session, run_id, code)
-    return render(request, "notice.html", "公示", view=_view(request, session, (run_id, content), notice))
+    return render(
+        request, "deciding/notice.html", "公示", view=_view(request, session, (run_id, content), notice)
+    )
 
 
 def posted(session: Session, run_id: str, code: str) -> tuple[Notice, NoticeList]:
@@ -83,7 +85,7 @@ def show_draft(request: Request, actor: Reader, session: Reading, run_id: str) -
     notice, content = found or (None, notice_list(session, actor, run_id))
     crumbs = (Crumb("本月工作", f"/work?month={present.period}"), Crumb("办理", f"/runs/{run_id}"))
     view = _view(request, session, (run_id, content), notice)
-    return render(request, "notice.html", "公示表", crumbs=crumbs, view=view)
+    return render(request, "deciding/notice.html", "公示表", crumbs=crumbs, view=view)
 
 
 def _view(

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from dashboards.files import attached
 from dashboards.month_work import month_choices
-from dashboards.pages.downloads import attached
-from dashboards.pages.plans import CRUMB, TOML, Editor, KeptText, Reader, Reading, applies, kept_text
-from dashboards.web import check_form, redirect, render, requires, services_of
+from dashboards.pages.planning.plans import CRUMB, TOML, Editor, KeptText, Reader, Reading, applies, kept_text
+from dashboards.web import RowNumber, check_form, redirect, render, requires, services_of
 from distribution.plans.document import Plan, load_plan, plan_hash
 from distribution.plans.primitives import KIND_WORDS, AnyStep
 from distribution.plans.states import PlanState, StateChange
@@ -118,7 +118,9 @@ def _page(  # noqa: PLR0913, a page from a request, with what became of the last
         problems=problems,
         message=message,
     )
-    return render(request, "plan.html", f"{plan.title} 第 {plan.version} 版", crumbs=(CRUMB,), view=view)
+    return render(
+        request, "planning/plan.html", f"{plan.title} 第 {plan.version} 版", crumbs=(CRUMB,), view=view
+    )
 
 
 def _offered(actor: Actor, state: PlanState, history: tuple[History, ...]) -> tuple[str, str]:
@@ -159,7 +161,7 @@ def _money(plan: Plan, step: AnyStep) -> str:
 
 
 @router.get("/plans/{plan_id}/{version}/file")
-def plan_file(actor: Reader, text: KeptText, plan_id: str, version: int) -> Response:  # noqa: ARG001, the rule is the actor
+def plan_file(actor: Reader, text: KeptText, plan_id: str, version: RowNumber) -> Response:  # noqa: ARG001, the rule is the actor
     """Hand out a version's text as it was saved."""
     return attached(text.encode(), TOML, f"{plan_id}-{version}.toml")
 
@@ -188,7 +190,7 @@ def _advance(request: Request, actor: Actor, key: tuple[str, int], change: State
 
 
 @router.post("/plans/{plan_id}/{version}/tested", dependencies=[Depends(check_form)])
-def mark_tested(request: Request, actor: Editor, plan_id: str, version: int) -> Response:
+def mark_tested(request: Request, actor: Editor, plan_id: str, version: RowNumber) -> Response:
     """Run the checks and cases of a draft, and keep that they passed."""
     change = StateChange(PlanState.TESTED, "自查和自带算例通过")
     return _advance(request, actor, (plan_id, version), change)
@@ -199,7 +201,7 @@ def approve(
     request: Request,
     actor: Approver,
     plan_id: str,
-    version: int,
+    version: RowNumber,
     reason: Annotated[str, Form(min_length=1, max_length=_REASON_LENGTH)],
 ) -> Response:
     """Approve a tested version that somebody else saved, on a document."""
@@ -208,7 +210,7 @@ def approve(
 
 
 @router.post("/plans/{plan_id}/{version}/published", dependencies=[Depends(check_form)])
-def publish_plan(request: Request, actor: Approver, plan_id: str, version: int) -> Response:
+def publish_plan(request: Request, actor: Approver, plan_id: str, version: RowNumber) -> Response:
     """Publish an approved version for its scope and dates."""
     change = StateChange(PlanState.PUBLISHED, "")
     return _advance(request, actor, (plan_id, version), change)
@@ -216,7 +218,7 @@ def publish_plan(request: Request, actor: Approver, plan_id: str, version: int) 
 
 @router.post("/plans/{plan_id}/{version}/retired", dependencies=[Depends(check_form)])
 def retire_plan(
-    request: Request, actor: Approver, plan_id: str, version: int, on: Annotated[date, Form()]
+    request: Request, actor: Approver, plan_id: str, version: RowNumber, on: Annotated[date, Form()]
 ) -> Response:
     """End a published version; `on` is the first day on which it no longer applies."""
     return _move(

@@ -72,7 +72,7 @@ def show_households(
     ]
     rows, pager = paged(found, asked.page, "/households", {"village": chosen, "q": wanted})
     return render(
-        request, "households.html", "农户", view=HouseholdsView(choices, chosen, wanted, rows, pager)
+        request, "paying/households.html", "农户", view=HouseholdsView(choices, chosen, wanted, rows, pager)
     )
 
 

@@ -13,9 +13,9 @@ from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
+from dashboards.files import ATTACHMENTS
 from dashboards.month_work import waiting_words
 from dashboards.pages.registry.account_changes import changes_in_words
-from dashboards.pages.settlement_import import ATTACHMENTS
 from dashboards.run_actions import Action, offered
 from dashboards.web import (
     Crumb,
@@ -28,7 +28,6 @@ from dashboards.web import (
     requires,
     services_of,
 )
-from distribution import closing
 from distribution.approval.notices import (
     Complaint,
     NoticeTerms,
@@ -51,6 +50,7 @@ from distribution.approval.runs import (
 )
 from distribution.approval.states import GATE_STATES, STATE_NAMES, RunState
 from distribution.approval.votes import Ballot, Vote, vote, votes_of, waiting_gate
+from distribution.closing.month import advance
 from distribution.ledger.journal import head
 from distribution.types import AllocationLine, PayeeKind
 from documents.attachments import media_type, read_attachment, store_attachment
@@ -157,7 +157,7 @@ def _page(
     )
     title = f"{village}{Period.parse(found.period).label}收益分配"
     crumbs = (Crumb("本月工作", f"/work?month={found.period}"),)
-    return render(request, "run.html", title, crumbs=crumbs, view=view)
+    return render(request, "deciding/run.html", title, crumbs=crumbs, view=view)
 
 
 def _paid(lines: Sequence[AllocationLine]) -> set[str]:
@@ -219,7 +219,7 @@ def _decide(
         with services.database.transaction() as session:
             _own(session, actor, run_id)
             act(session, services)
-            closing.advance(session, SYSTEM, _own(session, actor, run_id), services.clock())
+            advance(session, SYSTEM, _own(session, actor, run_id), services.clock())
     except (ApprovalError, FileRefusedError) as refused:
         with services.database.reading() as session:
             response = _page(request, session, actor, _own(session, actor, run_id), (str(refused), "bad"))

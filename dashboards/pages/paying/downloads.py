@@ -4,13 +4,13 @@ Owns names and answers of downloads; what stands in the files is `distribution.e
 """
 
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
+from dashboards.files import PDF, XLSX, attached
 from dashboards.month_work import month_choices
-from dashboards.pages.notice import notice_address, posted
+from dashboards.pages.deciding.notice import notice_address, posted
 from dashboards.web import NotFoundError, open_to_all, reading, requires, services_of
 from distribution.approval.notices import notice_list, notice_of
 from distribution.approval.runs import run
@@ -20,7 +20,8 @@ from distribution.published_lists import published_lists
 from distribution.settlement.columns import load_layout
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import discrepancies
-from distribution.statement import VillageStatement, village_statement
+from distribution.statement.records import VillageStatement
+from distribution.statement.village import village_statement
 from documents.writing import Column, SheetContent, write_xlsx
 from registry.actors import Actor, Permission
 from registry.contacts import contact_lines
@@ -31,18 +32,6 @@ from store.periods import Period, local_date
 router = APIRouter(include_in_schema=False)
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
 Reading = Annotated[Session, Depends(reading)]
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_PDF = "application/pdf"
-
-
-def attached(content: bytes, media_type: str, name: str) -> Response:
-    """Return a file to be saved under its Chinese name; it is stored nowhere on the way."""
-    disposition = f"attachment; filename*=UTF-8''{quote(name)}"
-    return Response(
-        content,
-        media_type=media_type,
-        headers={"Content-Disposition": disposition, "Cache-Control": "no-store"},
-    )
 
 
 def _statement(
@@ -66,7 +55,7 @@ def statement_as_pdf(
     """Hand out a village's statement on A4."""
     found = _statement(request, session, actor, village_code, month)
     head = Letterhead(found.village_name, watermark=services_of(request).watermark)
-    return attached(statement_pdf(found, head), _PDF, _name(found, "pdf"))
+    return attached(statement_pdf(found, head), PDF, _name(found, "pdf"))
 
 
 @router.get("/villages/{village_code}/statements/{month}/xlsx")
@@ -96,7 +85,7 @@ def notice_as_pdf(request: Request, actor: Reader, session: Reading, run_id: str
     )
     label = Period.parse(present.period).label
     return attached(
-        notice_pdf(content, notice, head), _PDF, f"{village}_{label}_公示表_V{present.version}.pdf"
+        notice_pdf(content, notice, head), PDF, f"{village}_{label}_公示表_V{present.version}.pdf"
     )
 
 

@@ -12,8 +12,8 @@ from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from dashboards.files import attached
 from dashboards.month_work import chosen_month, month_choices
-from dashboards.pages.downloads import attached
 from dashboards.web import NotFoundError, check_form, reading, redirect, render, requires, services_of
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.payout.payouts import AttemptSum, Batch, BatchOrder, attempt_sums, batches, export_again
@@ -88,7 +88,7 @@ def _page(  # noqa: PLR0913, a page from a request, with what became of the last
         problems=problems,
         message=message,
     )
-    return render(request, "payouts.html", "发放", view=view)
+    return render(request, "paying/payouts.html", "发放", view=view)
 
 
 def _row(batch: Batch, sums: Sequence[AttemptSum]) -> BatchRow:

@@ -62,7 +62,7 @@ def _page(
         message=message,
     )
     crumbs = (Crumb("本月工作", "/work"),)
-    return render(request, "contacts.html", "公示上的监督电话", crumbs=crumbs, view=view)
+    return render(request, "deciding/contacts.html", "公示上的监督电话", crumbs=crumbs, view=view)
 
 
 @dataclass(frozen=True, slots=True)

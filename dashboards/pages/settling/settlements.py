@@ -125,7 +125,7 @@ def show_settlements(
         empty_hint=_hint(session, actor, chosen),
         message="结算单已入库。" if done else "",
     )
-    return render(request, "settlements.html", "电费结算", view=view)
+    return render(request, "settling/settlements.html", "电费结算", view=view)
 
 
 def _rows(

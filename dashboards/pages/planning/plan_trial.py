@@ -12,10 +12,10 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, Field
 
+from dashboards.files import XLSX, attached
 from dashboards.month_work import month_choices
-from dashboards.pages.downloads import XLSX, attached
-from dashboards.pages.households import household_labels
-from dashboards.pages.plans import CRUMB, KeptText, Reader, Reading
+from dashboards.pages.paying.households import household_labels
+from dashboards.pages.planning.plans import CRUMB, KeptText, Reader, Reading
 from dashboards.paging import Pager, paged
 from dashboards.web import Crumb, render, services_of
 from distribution.money import yuan
@@ -91,7 +91,7 @@ def show_trial(
         download=f"{address}/trial/xlsx?{urlencode(span)}",
     )
     crumbs = (CRUMB, Crumb(f"{plan.title} 第 {plan.version} 版", address))
-    return render(request, "plan_trial.html", "用过去的月份试算", crumbs=crumbs, view=view)
+    return render(request, "planning/plan_trial.html", "用过去的月份试算", crumbs=crumbs, view=view)
 
 
 def _months(choices: Sequence[str], asked: Asked) -> list[str]:

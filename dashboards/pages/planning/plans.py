@@ -13,8 +13,18 @@ from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
-from dashboards.pages.downloads import attached
-from dashboards.web import Crumb, NotFoundError, check_form, reading, redirect, render, requires, services_of
+from dashboards.files import attached
+from dashboards.web import (
+    Crumb,
+    NotFoundError,
+    RowNumber,
+    check_form,
+    reading,
+    redirect,
+    render,
+    requires,
+    services_of,
+)
 from distribution.plans.cases import run_cases
 from distribution.plans.checks import check_plan
 from distribution.plans.document import load_plan
@@ -42,7 +52,7 @@ TOML = "application/toml"
 _LIMIT_BYTES = 1 << 20
 
 
-def kept_text(session: Reading, plan_id: str, version: int) -> str:
+def kept_text(session: Reading, plan_id: str, version: RowNumber) -> str:
     """Return the text of a kept version; raises NotFoundError when there is none."""
     try:
         return plan_text(session, plan_id, version)
@@ -100,7 +110,7 @@ def show_plans(request: Request, actor: Reader, session: Reading) -> HTMLRespons
     ]
     rows.sort(key=lambda row: (not row.in_force, row.plan.plan_id, -row.plan.version))
     view = PlansView(tuple(rows), actor.may(Permission.EDIT_REGISTRY))
-    return render(request, "plans.html", "分配方案", view=view)
+    return render(request, "planning/plans.html", "分配方案", view=view)
 
 
 def applies(one: Publication, names: dict[str, str]) -> str:
@@ -126,7 +136,7 @@ def _templates() -> tuple[tuple[str, str], ...]:
 
 
 def _form(request: Request, draft: Draft) -> HTMLResponse:
-    return render(request, "plan_new.html", "写一个新版本", crumbs=(CRUMB,), view=draft)
+    return render(request, "planning/plan_new.html", "写一个新版本", crumbs=(CRUMB,), view=draft)
 
 
 @router.get("/plans/templates/{name}")

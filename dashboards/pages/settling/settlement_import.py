@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
+from dashboards.files import ATTACHMENTS
 from dashboards.month_work import chosen_month
 from dashboards.web import Crumb, check_form, redirect, render, requires, services_of
 from distribution.settlement.columns import load_layout
@@ -27,7 +28,6 @@ from store.problem import Problem
 
 router = APIRouter(include_in_schema=False)
 Importer = Annotated[Actor, Depends(requires(Permission.IMPORT_SETTLEMENT))]
-ATTACHMENTS = "attachments"
 _LAYOUT = "standard"
 _WHAT = "电费结算单"
 _PREVIEW_ROWS = 20
@@ -68,7 +68,7 @@ class ImportView:
 def _page(request: Request, view: ImportView) -> HTMLResponse:
     return render(
         request,
-        "settlement_import.html",
+        "settling/settlement_import.html",
         "导入电费结算单",
         crumbs=(Crumb("电费结算", "/settlements"),),
         view=view,

@@ -84,4 +84,4 @@ def show_statements(request: Request, actor: Reader, session: Reading, month: st
             )
         )
     view = StatementsView(chosen, month_choices(now), tuple(rows))
-    return render(request, "statements.html", "收益分配", view=view)
+    return render(request, "paying/statements.html", "收益分配", view=view)

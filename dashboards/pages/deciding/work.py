@@ -23,7 +23,7 @@ from dashboards.month_work import (
 from dashboards.web import check_form, reading, redirect, render, requires, services_of
 from distribution.approval.notices import notices
 from distribution.approval.runs import Run, runs
-from distribution.closing import close_month
+from distribution.closing.month import close_month
 from distribution.settlement.reads import settlements
 from registry.actors import Actor, Permission
 from registry.divisions import division_names, villages
@@ -75,7 +75,7 @@ def show_work(
         may_close=actor.may(Permission.COMPUTE_RUN),
         message="各村已推进到下一道人工手续。" if done else "",
     )
-    return render(request, "work.html", "本月工作", view=view)
+    return render(request, "deciding/work.html", "本月工作", view=view)
 
 
 def _rows(session: Session, actor: Actor, month: str) -> list[VillageRow]:

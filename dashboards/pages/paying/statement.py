@@ -15,12 +15,14 @@ from sqlalchemy.orm import Session
 
 from dashboards.filters import day, percent
 from dashboards.month_work import chosen_month, month_choices
+from dashboards.terms import Term
 from dashboards.web import Crumb, NotFoundError, reading, render, requires, services_of
 from distribution.figures import FIGURE, figure_legs
 from distribution.ledger.accounts import account_name
 from distribution.ledger.journal import Journal, journals
 from distribution.money import yuan
-from distribution.statement import Figure, StatementLine, VillageStatement, village_statement
+from distribution.statement.records import Figure, StatementLine, VillageStatement
+from distribution.statement.village import village_statement
 from registry.actors import Actor, Permission
 from registry.divisions import villages
 from store.periods import Period
@@ -37,18 +39,6 @@ _SOURCES = {
     "payout": "发放记录",
     "batch": "代发批次",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One term of the sum: its operator, name, amount [fen], and the address of its entries."""
-
-    operator: str
-    name: str
-    amount_fen: int
-    href: str
-    clause: str = ""
-    is_result: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +113,11 @@ def show_statement(
         )
     title = f"{name}{Period.parse(month).label}收益账"
     return render(
-        request, "statement.html", title, crumbs=(Crumb("收益分配", f"/statements?month={month}"),), view=view
+        request,
+        "paying/statement.html",
+        title,
+        crumbs=(Crumb("收益分配", f"/statements?month={month}"),),
+        view=view,
     )
 
 

@@ -1,0 +1,10 @@
+"""Who agreed: the month's work, runs, notices, and whom to ring."""
+
+from dashboards.pages.deciding import contacts, notice, run, work
+
+ROUTERS = (
+    work.router,
+    run.router,
+    notice.router,
+    contacts.router,
+)

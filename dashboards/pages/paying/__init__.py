@@ -1,0 +1,12 @@
+"""What people get: payouts, statements, households' sheets and files."""
+
+from dashboards.pages.paying import downloads, household, households, payouts, statement, statements
+
+ROUTERS = (
+    statement.router,
+    downloads.router,
+    payouts.router,
+    statements.router,
+    household.router,
+    households.router,
+)

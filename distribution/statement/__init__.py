@@ -1,0 +1,1 @@
+"""What people are shown: statements of a village, a household and a station, from the ledger."""
