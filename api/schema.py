@@ -33,6 +33,8 @@ TABLE_MODULES = (
     "monitoring.alarms.tables",
     "monitoring.notifications.tables",
     "distribution.settlement.tables",
+    "distribution.settlement.intake.tables",
+    "distribution.settlement.matching.tables",
     "distribution.plans.tables",
     "distribution.approval.tables",
     "distribution.ledger.tables",

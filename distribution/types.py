@@ -55,8 +55,23 @@ class SettlementLine:
 
 
 @dataclass(frozen=True, slots=True)
+class LineDetail:
+    """What a statement says of a line beside its amounts: invoice, payee, days of reading, reason."""
+
+    invoice_number: str = ""
+    invoice_state: str = ""
+    payee: str = ""
+    previous_read_on: date | None = None
+    current_read_on: date | None = None
+    adjustment_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
-    """What the grid company owes one station for one month; a revision never edits an earlier one."""
+    """What the grid company owes one station for one month; a revision never edits an earlier one.
+
+    A settlement without lines is one that was taken back. `details` has one entry for each line.
+    """
 
     id: str
     station_id: str
@@ -68,6 +83,7 @@ class Settlement:
     local_subsidy_fen: int
     exported_energy_wh: int
     source: str
+    details: tuple[LineDetail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +239,14 @@ class PurseBalance:
 class YearToDate:
     """What was already booked in this calendar year, before this period, under a name of the plan.
 
-    `name` is a purse, a deduction, a component or `income`; `household_id` narrows it to one household.
+    `name` is a purse, a deduction, a component or `income`; `household_id` narrows it to one household,
+    `division_code` to one division of a pooled run.
     """
 
     name: str
     amount_fen: int
     household_id: str = ""
+    division_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

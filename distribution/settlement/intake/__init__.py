@@ -1,0 +1,1 @@
+"""What comes with a statement beside its amounts: saved layouts, details, rows left out, and undo."""

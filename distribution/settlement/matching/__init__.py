@@ -1,0 +1,1 @@
+"""Inverter against grid meter against bill against receipt: results, causes and the exception queue."""

@@ -1,0 +1,1 @@
+"""Which price, tax and hours cap are in force for a station, from dated values with their source."""
