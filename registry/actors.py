@@ -55,6 +55,8 @@ class Permission(StrEnum):
     UNMASK_PERSONAL_DATA = "unmask_personal_data"
     EDIT_REGISTRY = "edit_registry"
     IMPORT_SETTLEMENT = "import_settlement"
+    RECORD_SPENDING = "record_spending"
+    RECORD_READING = "record_reading"
     ACKNOWLEDGE_EVENTS = "acknowledge_events"
     DISPATCH_WORK_ORDERS = "dispatch_work_orders"
     HANDLE_WORK_ORDERS = "handle_work_orders"
@@ -85,6 +87,8 @@ _PERMISSION_WORDS = {
     "unmask_personal_data": "查看完整个人信息",
     "edit_registry": "修改台账",
     "import_settlement": "导入结算单",
+    "record_spending": "登记支出",
+    "record_reading": "登记抄表",
     "acknowledge_events": "处理运行事件",
     "dispatch_work_orders": "派发运维工单",
     "handle_work_orders": "办理运维工单",
@@ -117,6 +121,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.UNMASK_PERSONAL_DATA,
             Permission.EDIT_REGISTRY,
             Permission.IMPORT_SETTLEMENT,
+            Permission.RECORD_SPENDING,
+            Permission.RECORD_READING,
             Permission.ACKNOWLEDGE_EVENTS,
             Permission.DISPATCH_WORK_ORDERS,
             Permission.HANDLE_WORK_ORDERS,
@@ -133,13 +139,29 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         | {
             Permission.APPROVE_TOWNSHIP,
             Permission.DECIDE_OBJECTION,
+            Permission.RECORD_READING,
             Permission.ACKNOWLEDGE_EVENTS,
             Permission.DISPATCH_WORK_ORDERS,
         }
     ),
-    Role.VILLAGE: frozenset(_VIEWS | {Permission.VOTE_VILLAGE, Permission.OPEN_NOTICE}),
+    Role.VILLAGE: frozenset(
+        _VIEWS
+        | {
+            Permission.VOTE_VILLAGE,
+            Permission.OPEN_NOTICE,
+            Permission.RECORD_SPENDING,
+            Permission.RECORD_READING,
+        }
+    ),
     Role.FINANCE: frozenset(
-        _VIEWS | {Permission.IMPORT_SETTLEMENT, Permission.EXPORT_BATCH, Permission.IMPORT_RETURN}
+        _VIEWS
+        | {
+            Permission.IMPORT_SETTLEMENT,
+            Permission.RECORD_SPENDING,
+            Permission.RECORD_READING,
+            Permission.EXPORT_BATCH,
+            Permission.IMPORT_RETURN,
+        }
     ),
     Role.MAINTENANCE: frozenset(
         {
@@ -147,6 +169,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.VIEW_STATIONS,
             Permission.ACKNOWLEDGE_EVENTS,
             Permission.HANDLE_WORK_ORDERS,
+            Permission.RECORD_READING,
             Permission.VIEW_OPERATIONS,
         }
     ),

@@ -102,6 +102,7 @@ class ReceiptRow(_Recorded, Base):
         CheckConstraint("amount_fen > 0 OR corrects IS NOT NULL", name="negative_corrects"),
         UniqueConstraint("bank_reference", "station_id", "component", "month"),
         Index(None, "station_id", "month"),
+        Index(None, "corrects", unique=True),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -134,6 +135,7 @@ class CostRow(_Recorded, Base):
         CheckConstraint("amount_fen <> 0", name="amount"),
         CheckConstraint("amount_fen > 0 OR corrects IS NOT NULL", name="negative_corrects"),
         Index(None, "village_code", "month"),
+        Index(None, "corrects", unique=True),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

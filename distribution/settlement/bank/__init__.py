@@ -1,0 +1,1 @@
+"""Lines of the county's bank account, and which receivables each of them pays."""
