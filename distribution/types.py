@@ -250,11 +250,22 @@ class YearToDate:
 
 
 @dataclass(frozen=True, slots=True)
+class Recoverable:
+    """What a household was overpaid [fen], found by a correction and not yet given back."""
+
+    household_id: str
+    amount_fen: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlanInput:
     """Everything that a plan may look at: the frozen input of one run, for one village or division.
 
     Money counts that arrived until and with `received_until`; None means the last day of the period. A
     month's bill is often paid in the next month, and is distributed with the month it was billed for.
+
+    `top_up` marks late money of a period that was distributed already: what a plan pays once per period
+    (posts, fixed amounts, planned spendings, debt) is not paid again out of it.
 
     The same record as JSON (`docs/plan-format.md`) is what `plan simulate` reads.
     """
@@ -273,6 +284,8 @@ class PlanInput:
     opening: tuple[PurseBalance, ...] = ()
     year_to_date: tuple[YearToDate, ...] = ()
     received_until: date | None = None
+    recoverables: tuple[Recoverable, ...] = ()
+    top_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +381,15 @@ class TestResult:
 
 
 @dataclass(frozen=True, slots=True)
+class GateVotes:
+    """How many votes pass a gate from a total [fen] on; 0 means everybody who holds the gate's right."""
+
+    gate: str
+    needed: int
+    from_fen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ApprovalTerms:
     """What the plan asks of the approval of this allocation: the ordered gates and the notice's length."""
 
@@ -376,6 +398,20 @@ class ApprovalTerms:
     notice_places: tuple[str, ...] = ()
     objection_holds: str = "line"
     result_notice: bool = False
+    clause: str = ""
+    votes: tuple[GateVotes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Netting:
+    """What of a household's payment is kept back against what it was overpaid [fen], and by which clause.
+
+    `owed_fen` is what it still owed before.
+    """
+
+    household_id: str
+    amount_fen: int
+    owed_fen: int
     clause: str = ""
 
 
@@ -416,6 +452,7 @@ class Allocation:
     approval: ApprovalTerms = ApprovalTerms()
     traces: tuple[Trace, ...] = ()
     plan_title: str = ""
+    nettings: tuple[Netting, ...] = ()
 
 
 class Fund(StrEnum):

@@ -9,7 +9,7 @@ from fractions import Fraction
 from distribution.money import yuan
 from distribution.plans.checks import check_plan
 from distribution.plans.document import Plan
-from distribution.plans.inputs import check_input
+from distribution.plans.input_checks import check_input, unusual_figures
 from distribution.plans.primitives.book import Book, Payment, prefix_of
 from distribution.types import Allocation, AllocationLine, PayeeKind, PlanInput, PurseTotal
 from store.periods import Period
@@ -17,6 +17,10 @@ from store.problem import Problem, ProblemsError
 
 _KEPT_IN_PURSE = ("carry_over", "works")
 _PARENT_LENGTHS = {"township": 9, "county": 6}
+_ONCE_A_PERIOD = frozenset(
+    {"posts", "enrolled_amount", "class_table", "award", "spend", "debt_service", "fixed_first", "floor"}
+)
+"""The kinds of steps that give fixed amounts per period: late money of the period does not pay them again."""
 
 
 def allocate(plan: Plan, inputs: PlanInput) -> Allocation:
@@ -31,9 +35,12 @@ def allocate(plan: Plan, inputs: PlanInput) -> Allocation:
     if problems:
         raise ProblemsError(problems)
     book = Book(plan, inputs, Period.parse(inputs.period))
+    for text in unusual_figures(inputs):
+        book.warn(text)
     _carry_in(book)
     for index, step in enumerate(plan.steps):
-        if step.in_force(book.period) and step.name not in book.skipped:
+        repeated = inputs.top_up and step.kind in _ONCE_A_PERIOD
+        if step.in_force(book.period) and step.name not in book.skipped and not repeated:
             book.step_index = index
             step.apply(book)
     _give_rests(book)
@@ -162,6 +169,7 @@ def _close(book: Book) -> Allocation:
         approval=book.approval,
         traces=tuple(book.traces_of(lines)),
         plan_title=book.plan.title,
+        nettings=tuple(book.nettings),
     )
 
 

@@ -49,6 +49,9 @@ def differences(expect: Expect, allocation: Allocation) -> Iterator[str]:
     )
     yield from _compare(expect.purses, {item.purse: item.amount_fen for item in allocation.purses}, "purses")
     yield from _compare(expect.lines, line_sums(allocation), "lines")
+    yield from _compare(
+        expect.nettings, {one.household_id: one.amount_fen for one in allocation.nettings}, "nettings"
+    )
     outcomes = {test.name: test.passed for test in allocation.tests}
     for name, passed in expect.tests.items():
         if outcomes.get(name) is not passed:

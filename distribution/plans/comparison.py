@@ -23,7 +23,7 @@ class CauseKind(StrEnum):
     ADDED = "added"
     REMOVED = "removed"
     RULE = "rule"
-    INCOME = "income"
+    SETTLEMENT = "settlement"
     COST = "cost"
     ENROLMENT = "enrolment"
     OTHER = "other"
@@ -36,7 +36,7 @@ CAUSE_LABELS: Mapping[CauseKind, str] = {
     CauseKind.ADDED: "新增一项",
     CauseKind.REMOVED: "取消一项",
     CauseKind.RULE: "分配方案变化",
-    CauseKind.INCOME: "到账收入变化",
+    CauseKind.SETTLEMENT: "结算和到账变化",
     CauseKind.COST: "成本变化",
     CauseKind.ENROLMENT: "名册、岗位、积分变化",
     CauseKind.OTHER: "结转和累计数变化",
@@ -201,19 +201,28 @@ def recompute(
     add up per household. A change of one fen where the exact share moved by less is 尾差.
     Raises ProblemsError when a stage cannot be satisfied.
     """
-    stages: list[tuple[CauseKind, Allocation]] = []
-    plan, inputs = old
-    first = allocate(plan, inputs)
-    for kind, next_plan, next_inputs in _stages(old, new):
-        if next_plan is not plan or next_inputs != inputs:
-            stages.append((kind, allocate(next_plan, next_inputs)))
-        plan, inputs = next_plan, next_inputs
+    first = allocate(*old)
+    stages = staged(old, new)
     last = stages[-1][1] if stages else first
     changes = [
         replace(change, causes=tuple(_stage_causes(change, first, stages)))
         for change in compare(first, last).changes
     ]
     return compare(first, last), tuple(changes)
+
+
+def staged(old: tuple[Plan, PlanInput], new: tuple[Plan, PlanInput]) -> list[tuple[CauseKind, Allocation]]:
+    """Return the allocation after each cause that is at work, one replaced after another, in fixed order.
+
+    Raises ProblemsError when a stage cannot be satisfied.
+    """
+    stages: list[tuple[CauseKind, Allocation]] = []
+    plan, inputs = old
+    for kind, next_plan, next_inputs in _stages(old, new):
+        if next_plan is not plan or next_inputs != inputs:
+            stages.append((kind, allocate(next_plan, next_inputs)))
+        plan, inputs = next_plan, next_inputs
+    return stages
 
 
 def _stages(
@@ -229,7 +238,7 @@ def _stages(
         stations=after.stations,
         divisions=after.divisions,
     )
-    yield CauseKind.INCOME, plan, step
+    yield CauseKind.SETTLEMENT, plan, step
     step = replace(step, costs=after.costs, quantities=after.quantities)
     yield CauseKind.COST, plan, step
     step = replace(step, households=after.households, posts=after.posts, spendings=after.spendings)
@@ -271,10 +280,11 @@ def _sum(mine: Mine) -> int:
 
 
 def _exact(mine: Mine) -> Fraction:
-    return sum((_exact_of(line) for line in mine.values()), Fraction(0))
+    return sum((exact_of(line) for line in mine.values()), Fraction(0))
 
 
-def _exact_of(line: AllocationLine) -> Fraction:
+def exact_of(line: AllocationLine) -> Fraction:
+    """Return a line's exact share [fen] before it was rounded, or its amount where nothing else is known."""
     last = line.explanation[-1] if line.explanation else None
     return (
         last.exact if last is not None and last.amount_fen == line.amount_fen else Fraction(line.amount_fen)
@@ -308,7 +318,7 @@ def _within(
     """Split a change inside one purse into its pool, its share of the pool, and what rounding did."""
     before = pools[0][old.purse, old.division_code]
     after = pools[1][new.purse, new.division_code]
-    old_share, new_share = _exact_of(old) / before, _exact_of(new) / after
+    old_share, new_share = exact_of(old) / before, exact_of(new) / after
     by_pool = round_fen((after - before) * old_share)
     by_share = round_fen(after * (new_share - old_share))
     if by_pool:

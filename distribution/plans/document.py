@@ -50,6 +50,7 @@ class Expect(Strict):
     purses: Mapping[str, Money] = Field(default_factory=dict)
     lines: Mapping[str, Money] = Field(default_factory=dict, description="key is purse/payee")
     tests: Mapping[str, bool] = Field(default_factory=dict)
+    nettings: Mapping[str, Money] = Field(default_factory=dict, description="key is household")
     warns: tuple[str, ...] = ()
 
 
@@ -129,7 +130,7 @@ def load_plan(source: Path | str) -> Plan:
     text = _read(source) if isinstance(source, Path) else source
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ProblemsError([Problem(origin, f"不是有效的 TOML：{error}", "按提示的行列修改")]) from error
     lines = places.scan(text)
     try:
@@ -179,7 +180,40 @@ def _words(item: dict[str, Any]) -> tuple[str, str]:
         kinds = context.get("expected_tags", "")
         return f"kind 不认识：{context.get('tag', '没有写')}", f"可用：{kinds}" if kinds else "写上 kind"
     if kind in {"literal_error", "enum"}:
-        return f"“{given}”不是可用的值", f"可用：{context.get('expected', '')}"
+        return f"“{given}”不是可用的值", f"可用：{context.get('expected', '').replace(' or ', '、')}"
     if kind == "value_error":
         return str(context.get("error", item["msg"])), "改正后再试"
-    return f"{item['msg']}（写的是 {given!r}）", "按 docs/plan-format.md 改正"
+    return _wanted(kind, context), f"写的是 {_shown(given)}；按 docs/plan-format.md 改正"
+
+
+def _wanted(kind: str, context: Mapping[str, Any]) -> str:
+    """Return in Chinese what a value of the wrong shape should have been."""
+    limits = {"greater_than_equal": ("ge", "不能小于"), "less_than_equal": ("le", "不能大于")}
+    limits |= {"greater_than": ("gt", "要大于"), "less_than": ("lt", "要小于")}
+    if kind in limits:
+        key, words = limits[kind]
+        return f"{words} {context[key]}"
+    if kind in {"too_short", "string_too_short"}:
+        return "不能是空的"
+    if kind == "string_pattern_mismatch":
+        return f"写法不对，应符合 {context['pattern']}"
+    return next((words for start, words in _SHAPES if kind.startswith(start)), "写法不对")
+
+
+_SHAPES = (
+    ("int", "要写整数，不加引号，没有小数点"),
+    ("string", "要写文字，加引号"),
+    ("bool", "要写 true 或 false"),
+    ("date", "不是日期：写成 2026-10-05"),
+    ("tuple", "要写成一列 [ … ]"),
+    ("list", "要写成一列 [ … ]"),
+    ("dict", "要写成 { 名称 = 值 }"),
+    ("mapping", "要写成 { 名称 = 值 }"),
+    ("model", "要写成 { 名称 = 值 }，不能只写一个值"),
+)
+_LONGEST_SHOWN = 60
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"

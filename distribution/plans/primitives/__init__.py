@@ -41,6 +41,7 @@ from distribution.plans.primitives.purses.pooling import Pooling
 from distribution.plans.primitives.purses.ratio_split import RatioSplit
 from distribution.plans.primitives.purses.rounding import Rounding
 from distribution.plans.primitives.terms.approval_terms import ApprovalTerms
+from distribution.plans.primitives.terms.netting import NetOverpaid
 from distribution.plans.primitives.terms.posting import Posting
 
 AnyStep = Annotated[
@@ -78,6 +79,7 @@ AnyStep = Annotated[
     | NegativeUse
     | EqualSplit
     | ApprovalTerms
+    | NetOverpaid
     | Posting,
     Discriminator("kind"),
 ]
@@ -117,6 +119,7 @@ KIND_WORDS: Mapping[str, str] = {
     "negative_use": "负面清单",
     "equal_split": "平均分配识别",
     "approval": "审批和公示",
+    "net_overpaid": "冲抵多发",
     "posting": "科目和用途",
 }
 """What each kind of step does, in a few Chinese words, for lists of steps that have no label."""

@@ -104,7 +104,7 @@ def test_a_recomputed_month_says_which_input_changed():
     after = replace(month(weights=(1, 2, 3, 4)), income=month(2_000_000).income)
     _, changes = recompute((OLD, before), (OLD, after))
     kinds = {change.payee_id: [cause.kind for cause in change.causes] for change in changes}
-    assert kinds["h1"] == [CauseKind.INCOME, CauseKind.ENROLMENT]
+    assert kinds["h1"] == [CauseKind.SETTLEMENT, CauseKind.ENROLMENT]
     assert kinds["h3"] == [CauseKind.ENROLMENT]
 
 

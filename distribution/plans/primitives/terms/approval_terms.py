@@ -3,17 +3,36 @@
 The step moves no money. It hands the terms to the approval room, which keeps the states.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from distribution.plans.primitives.base import Step
+from distribution.plans.notation.values import Money
+from distribution.plans.primitives.base import Step, Strict
 from distribution.plans.primitives.book import Book
 from distribution.types import ApprovalTerms as Terms
+from distribution.types import GateVotes
 
 Gate = Literal[
     "village_draft", "village_assembly", "village", "township", "county", "filing", "notice", "result_notice"
 ]
+
+
+class VoteRule(Strict):
+    """How many different people must agree at a gate; `all` means everybody who holds its right.
+
+    With `from`, the rule holds from that total of the run on; of several that hold, the highest counts.
+    """
+
+    gate: Literal["village", "village_assembly", "township", "county"]
+    needed: Annotated[int, Field(ge=1)] | Literal["all", "any"] = "any"
+    amount_from: Money = Field(default=0, alias="from")
+
+    def terms(self) -> GateVotes:
+        """Return the rule as the approval room reads it."""
+        number = {"all": 0, "any": 1}[self.needed] if isinstance(self.needed, str) else self.needed
+        gate = "village" if self.gate == "village_assembly" else self.gate
+        return GateVotes(gate, number, self.amount_from)
 
 
 class ApprovalTerms(Step):
@@ -25,6 +44,7 @@ class ApprovalTerms(Step):
     notice_places: tuple[str, ...] = ()
     objection_holds: Literal["line", "run"] = "line"
     result_notice: bool = False
+    votes: tuple[VoteRule, ...] = ()
 
     def apply(self, book: Book) -> None:
         """Hand the terms on with the allocation."""
@@ -35,4 +55,5 @@ class ApprovalTerms(Step):
             objection_holds=self.objection_holds,
             result_notice=self.result_notice,
             clause=self.clause,
+            votes=tuple(rule.terms() for rule in self.votes),
         )
