@@ -38,6 +38,7 @@ from distribution.settlement.tables import (
 from distribution.types import Allocation, PayeeKind, SettlementLine
 from store.canonical import content_hash
 from store.problem import Problem
+from store.seals import verify_seals
 
 _MEND = "请从备份恢复并报告审计"
 _BOOKED = ("posted", "batched", "settled", "closed")
@@ -58,6 +59,7 @@ def verify(session: Session) -> list[Problem]:
         *_payouts(session),
         *_batches(session),
         *_where_the_money_is(session),
+        *verify_seals(session),
     ]
 
 

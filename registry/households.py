@@ -29,6 +29,7 @@ from registry.masking import mask_account, mask_id_number, mask_name, mask_phone
 from registry.revisions import revise
 from registry.secrets import KeyRing
 from store.db import Base, UtcDateTime, new_id
+from store.seals import put_under_seal
 
 
 class LabourClass(StrEnum):
@@ -130,6 +131,7 @@ class PayeeAccountRow(Fact, Base):
 guard_facts(HouseholdMemberRow.__table__, mutable=("id_number_encrypted", "phone_encrypted"))  # type: ignore[arg-type]
 guard_facts(HouseholdClassRow.__table__)  # type: ignore[arg-type]
 guard_facts(PayeeAccountRow.__table__, mutable=("account_encrypted",))  # type: ignore[arg-type]
+put_under_seal(PayeeAccountRow.__table__, "收款账户", group="household_id", since="recorded_at")
 guard_no_overlap(
     HouseholdClassRow.__table__,  # type: ignore[arg-type]
     key=("household_id", "class_name"),

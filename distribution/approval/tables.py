@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from distribution.approval.states import TRANSITIONS, RunState
 from store.db import Base, UtcDateTime, guard, guard_append_only
+from store.seals import put_under_seal
 
 _STATES = ", ".join(f"'{state.value}'" for state in RunState)
 _LIVE_REGULAR = text("kind = 'regular' AND state NOT IN ('superseded', 'rejected')")
@@ -316,6 +317,14 @@ for _row in (
     ObjectionDecisionRow,
 ):
     guard_append_only(_row.__table__)  # type: ignore[arg-type]
+
+put_under_seal(RunRow.__table__, "分配批次", group="id", since="made_at", free=("inputs", "content"))
+put_under_seal(RunEventRow.__table__, "批次经过", group="run_id", since="changed_at")
+put_under_seal(VoteRow.__table__, "表决", group="run_id", since="at")
+put_under_seal(PublicNoticeRow.__table__, "公示", group="run_id", since="opened_at")
+put_under_seal(NoticeClosureRow.__table__, "公示结束", group="notice_id", since="closed_at")
+put_under_seal(ObjectionRow.__table__, "异议", group="notice_id", since="raised_at")
+put_under_seal(ObjectionDecisionRow.__table__, "异议处理", group="objection_id", since="decided_at")
 
 
 def _sqlite(name: str) -> str:

@@ -139,7 +139,8 @@ def _verify_chain(session: Session, book: str) -> tuple[dict[int, str], list[Pro
     legs: dict[int, list[list[Any]]] = defaultdict(list)
     statement = select(PostingRow.__table__).where(PostingRow.book == book)
     for leg in session.execute(statement.order_by(PostingRow.seq, PostingRow.line)):
-        legs[leg.seq].append([leg.account, leg.holder, leg.fund, leg.amount_fen, leg.line_no])
+        if leg.line == len(legs[leg.seq]) + 1:
+            legs[leg.seq].append([leg.account, leg.holder, leg.fund, leg.amount_fen, leg.line_no])
     hashes: dict[int, str] = {}
     previous, expected = NO_HASH, 1
     table = JournalRow.__table__

@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, T
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.db import Base, UtcDateTime, guard, guard_append_only
+from store.seals import put_under_seal
 
 _ALIVE = text("state IN ('pending', 'sent', 'unknown', 'succeeded')")
 _TRANSITIONS = (
@@ -126,6 +127,11 @@ class AttemptEventRow(Base):
 
 for _row in (PayoutRow, BankBatchRow, ReturnFileRow, AttemptEventRow):
     guard_append_only(_row.__table__)  # type: ignore[arg-type]
+
+put_under_seal(PayoutRow.__table__, "发放", group="run_id", since="created_at")
+put_under_seal(BankBatchRow.__table__, "代发批次", group="id", since="exported_at")
+put_under_seal(PayoutAttemptRow.__table__, "发放记录", group="batch_id", since="changed_at")
+put_under_seal(ReturnFileRow.__table__, "回盘文件", group="batch_id", since="imported_at")
 
 _FREE = {"state", "reason", "bank_reference", "changed_at"}
 _FIXED = [column.name for column in PayoutAttemptRow.__table__.columns if column.name not in _FREE]

@@ -20,6 +20,7 @@ from registry.actors import Actor, Permission
 from registry.audit import Entry, record
 from store.db import Base, UtcDateTime, guard, guard_append_only
 from store.problem import Problem, ProblemsError
+from store.seals import put_under_seal
 
 EVERYWHERE = ""
 _CODE_LENGTHS = (12, 9, 6, 4, 2)
@@ -78,6 +79,9 @@ class PlanPublicationRow(Base):
 
 guard_append_only(PlanVersionRow.__table__)  # type: ignore[arg-type]
 guard_append_only(PlanStateRow.__table__)  # type: ignore[arg-type]
+put_under_seal(PlanVersionRow.__table__, "分配方案", group="plan_id", since="recorded_at")
+put_under_seal(PlanStateRow.__table__, "分配方案状态", group="plan_id", since="recorded_at")
+put_under_seal(PlanPublicationRow.__table__, "分配方案发布", group="plan_id", since="recorded_at")
 
 _OVERLAP = (
     "EXISTS (SELECT 1 FROM plan_publication AS other WHERE other.division_code = NEW.division_code "
