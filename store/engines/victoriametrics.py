@@ -7,6 +7,7 @@ deleted by the server's own retention.
 """
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from store.engines.batches import (
 )
 from store.engines.lines import lines, tag, untag
 from store.engines.pivoting import FLAGS, RECEIVED, Points, whole_rows
+from store.engines.recent import RecentRows
 from store.engines.serverside import LONG_AGO_US, ServerSeries, reason
 from store.problem import Problem, ProblemsError
 from store.redaction import redact
@@ -123,7 +125,8 @@ class VictoriaMetricsStore(ServerSeries):
         )
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
         self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=False)
-        self._dirty = False
+        self._recent = RecentRows()
+        self._dirty = True  # another process may have written a moment ago
         self._flushes = True
 
     def check(self) -> None:
@@ -177,9 +180,10 @@ class VictoriaMetricsStore(ServerSeries):
         return _text(response)
 
     def _settle(self) -> None:
-        """Make what was written visible to queries, which the server does by itself after a second.
+        """Make what was written visible to queries, which the server does by itself after a second or two.
 
-        A cluster offers no such call at its tenant's paths; there one waits that second.
+        It is no promise: what a flush of the server's own has in hand just now is not shown yet. A cluster
+        offers no such call at its tenant's paths; there one waits that second.
         """
         if self._dirty and self._flushes:
             try:
@@ -218,7 +222,18 @@ class VictoriaMetricsStore(ServerSeries):
 
     def _selector(self, name: str, device_ids: Sequence[str]) -> str:
         devices = "|".join(re.escape(tag(device_id)) for device_id in device_ids).replace("\\", "\\\\")
-        return f'{{__name__=~"{self._address.measurement}_{name}",device=~"{devices}"}}'
+        return f'{{__name__=~"{self._address.measurement}_{name}",device=~"{devices}"{self._unheard()}}}'
+
+    def _flags(self) -> str:
+        """Return the condition for the series that has a value for every row."""
+        return f'{{__name__="{self._address.measurement}_flags"{self._unheard()}}}'
+
+    def _unheard(self) -> str:
+        """Return a condition that every series meets, new each time while this process writes.
+
+        The server remembers which series a condition found, and learns of new ones up to seconds later.
+        """
+        return f',unheard!="{secrets.token_hex(8)}"' if self._recent else ""
 
     # Writing
 
@@ -226,22 +241,24 @@ class VictoriaMetricsStore(ServerSeries):
         text = "\n".join(lines(table, self._address.measurement, unit_us=MS, typed=False))
         with _translated():
             self._api.write(bucket="sunledger", record=text, write_precision=MILLISECONDS)
+        self._recent.add(table)
         self._dirty = True
 
     # Reading
 
     def _newest_since(self, since: int) -> dict[str, int]:
         window = f"{END_OF_TIME_MS - since}ms"
-        expression = f"tlast_over_time({self._address.measurement}_flags[{window}])"
+        expression = f"tlast_over_time({self._flags()}[{window}])"
         return {device: _milliseconds(value) for device, value in self._query(expression, END_OF_TIME_MS)}
 
     def _rows(self, device_ids: Sequence[str], span: tuple[int, int], names: Sequence[str]) -> pa.Table:
         """Return whole rows (SAMPLE_SCHEMA) of [low, high), ordered by device and time."""
         fields = [FLAGS, RECEIVED, *names]
-        return whole_rows(
+        shown = whole_rows(
             Points(name, device_id, times * MS, values)
             for device_id, name, times, values in self._export(device_ids, span, fields)
         )
+        return self._recent.over(shown, device_ids, (span[0] * MS, span[1] * MS))
 
     def boundary_readings(
         self, device_ids: Sequence[str], quantity: str, boundaries: Sequence[datetime], side: Side = "both"
@@ -291,7 +308,7 @@ class VictoriaMetricsStore(ServerSeries):
 
     def statistics(self) -> Statistics:
         """Return rows, bytes on disk (0 where a cluster does not tell), oldest and newest."""
-        flags = f"{self._address.measurement}_flags[{_window(END_OF_TIME_MS)}]"
+        flags = f"{self._flags()}[{_window(END_OF_TIME_MS)}]"
         rows = self._query(f"sum(count_over_time({flags}))", END_OF_TIME_MS)
         oldest = self._query(f"min(tfirst_over_time({flags}))", END_OF_TIME_MS)
         newest = self._query(f"max(tlast_over_time({flags}))", END_OF_TIME_MS)

@@ -14,7 +14,7 @@ import urllib3
 from collector.spool import Spool
 from store.energy import device_energy
 from store.engines.lines import lines, tag, untag
-from store.engines.victoriametrics import parse_address
+from store.engines.victoriametrics import VictoriaMetricsStore, parse_address
 from store.periods import Period
 from store.problem import ProblemsError
 from store.samples import Sample, samples_to_table
@@ -208,6 +208,26 @@ def test_what_another_process_writes_becomes_the_latest(tmp_path, start_victoria
             assert web.latest(["a"])["a"].values == {"generated_energy_wh": 100 * number}
         collector.close()
         web.close()
+
+
+def test_whether_a_sample_is_new_does_not_depend_on_what_the_server_shows_yet(
+    tmp_path, start_victoria_metrics, monkeypatch
+):
+    """The server is not told to hurry here: for a second it shows nothing of what it has taken."""
+    monkeypatch.setattr(VictoriaMetricsStore, "_settle", lambda _: None)
+    with start_victoria_metrics(tmp_path) as (port, _):
+        store = open_series(f"victoriametrics://127.0.0.1:{port}")
+        batch = [sample(n) for n in range(40)]
+        assert store.write(samples_to_table(batch)).stored == 40
+        again = store.write(samples_to_table([*batch, sample(40)]))
+        assert (again.stored, again.duplicates, again.conflicts) == (1, 40, ())
+        told = store.write(samples_to_table([sample(3, generated_energy_wh=7), sample(5, state=1)]))
+        assert [(one.stored, one.offered) for one in told.conflicts] == [(300, 7)]
+        rows = store.read(["a"], START, START + timedelta(days=1), ["generated_energy_wh", "state"])
+        assert rows.num_rows == 41
+        assert rows.to_pylist()[5]["state"] == 1
+        assert rows.to_pylist()[5]["generated_energy_wh"] == 500
+        store.close()
 
 
 def test_what_has_settled_survives_kill_9(tmp_path, start_victoria_metrics):
