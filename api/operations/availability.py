@@ -162,6 +162,8 @@ def _hours(hours: Hours) -> dict[str, Any]:
         "resolved_h": hours.resolved,
         "resolved_running_h": hours.resolved - hours.resolved_forced,
         "resolved_forced_h": hours.resolved_forced,
+        "doubtful_running_h": hours.doubtful_running,
+        "doubtful_forced_h": hours.doubtful_forced,
     }
     return {name: round(value, 6) for name, value in (named | more).items()}
 

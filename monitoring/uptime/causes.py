@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 
 OUTAGE_AT_LEAST_H = 0.5
+WORTH_SAYING_H = 0.05
 
 
 class Cause(IntEnum):
@@ -42,7 +43,9 @@ class Hours:
     """Time by cause [h], or [h x weight] when devices are added up.
 
     `resolved` is the part that had no data and was decided by the counter (or, for some lost samples, by what
-    was said on both sides); `resolved_forced` is what of it was found to be a stop.
+    was said on both sides); `resolved_forced` is what of it was found to be a stop. `doubtful_running` is
+    what of `running` the counter's shortfall could hide as a stop, `doubtful_forced` what of `forced` the
+    little that was gained could hide as production; they open the bounds and change no figure.
     """
 
     dark: float = 0.0
@@ -55,6 +58,8 @@ class Hours:
     unknown: float = 0.0
     resolved: float = 0.0
     resolved_forced: float = 0.0
+    doubtful_running: float = 0.0
+    doubtful_forced: float = 0.0
 
     @property
     def use(self) -> float:
@@ -88,7 +93,7 @@ def added(parts: Iterable[Hours]) -> Hours:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share 0..1 with its bounds: unknown time counted wholly down, and wholly up."""
+    """A share 0..1 with its bounds: unknown and doubtful time counted wholly down, and wholly up."""
 
     value: float | None
     low: float | None
@@ -125,14 +130,15 @@ def availability(hours: Hours) -> Availability:
         nothing = Share(None, None, None)
         return Availability(nothing, nothing, 0.0 if hours.use > 0 else None)
     received = known - hours.resolved
+    worse, better = hours.unknown + hours.doubtful_running, hours.doubtful_forced
     return Availability(
         equipment=Share(
             _ratio(hours.forced, base - hours.unknown),
-            _ratio(hours.forced + hours.unknown, base),
-            _ratio(hours.forced, base),
+            _ratio(hours.forced + worse, base),
+            _ratio(hours.forced - better, base),
         ),
         all_causes=Share(
-            _ratio(down, known), _ratio(down + hours.unknown, hours.use), _ratio(down, hours.use)
+            _ratio(down, known), _ratio(down + worse, hours.use), _ratio(down - better, hours.use)
         ),
         data=received / hours.use,
     )
@@ -142,6 +148,14 @@ def _percent(share: float | None) -> str:
     return "—" if share is None else f"{100 * share:.1f} %"
 
 
+def _open_words(hours: Hours, equipment: Share) -> list[str]:
+    """Return in Chinese what opens the bounds, and the bounds."""
+    doubtful = hours.doubtful_running + hours.doubtful_forced
+    open_h = (("未知", hours.unknown), ("计数器判定存疑", doubtful))
+    words = [f"{name} {length:.1f} 台时" for name, length in open_h if length >= WORTH_SAYING_H]
+    return [*words, f"界限 {_percent(equipment.low)}～{_percent(equipment.high)}"] if words else []
+
+
 def availability_sentence(hours: Hours) -> str:
     """Return the availability of some hours (not weighted) as a Chinese sentence with its causes."""
     result = availability(hours)
@@ -149,8 +163,6 @@ def availability_sentence(hours: Hours) -> str:
         return "没有数据，不能给出可用率"
     named = ((Cause.GRID, hours.grid), (Cause.ORDERED, hours.ordered), (Cause.PLANNED, hours.planned))
     causes = [f"{CAUSE_LABELS[cause]} {length:.1f} 台时" for cause, length in named if length > 0]
-    if hours.unknown > 0:
-        low, high = _percent(result.equipment.low), _percent(result.equipment.high)
-        causes.append(f"未知 {hours.unknown:.1f} 台时，界限 {low}～{high}")
+    causes += _open_words(hours, result.equipment)
     detail = f"（{'，'.join(causes)}）" if causes else ""
     return f"设备可用率 {_percent(result.equipment.value)}{detail}，数据完整率 {_percent(result.data)}"

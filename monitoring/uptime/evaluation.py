@@ -24,18 +24,11 @@ from monitoring.sky.rules import AUTO, Basis, LightRule
 from monitoring.sky.tracks import NOTHING, Floats, Outputs, Track
 from monitoring.uptime.causes import OUTAGE_AT_LEAST_H, Cause
 from monitoring.uptime.gathering import Gathered, gather, irradiance
-from monitoring.uptime.judging import (
-    CREDIBLE_FACTOR,
-    HOUR,
-    Reason,
-    Segments,
-    Setting,
-    hours_of,
-    partition,
-    reason_words,
-    state_of,
-    stops,
-)
+from monitoring.uptime.judging.gaps import CREDIBLE_FACTOR
+from monitoring.uptime.judging.partition import hours_of, partition
+from monitoring.uptime.judging.reasons import Reason, reason_words, state_of
+from monitoring.uptime.judging.setting import HOUR, Segments, Setting
+from monitoring.uptime.judging.stops import stops
 from monitoring.uptime.plants import Machine, Plant, foreign_plant, registered_plants
 from monitoring.uptime.results import (
     AreaUptime,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from monitoring.calendar.dispatch import DispatchKind, dispatch_between
 from monitoring.calendar.planned import planned_between
 from monitoring.sky.light import Place
-from monitoring.uptime.judging import Span
+from monitoring.uptime.judging.setting import Span
 from registry.actors import SYSTEM
 from registry.stations import Device, DeviceKind, Station, devices
 from store.periods import local_midnight

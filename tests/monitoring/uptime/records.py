@@ -3,7 +3,7 @@
 import numpy as np
 
 from monitoring.sky.tracks import NOTHING, Track
-from monitoring.uptime.judging import Setting
+from monitoring.uptime.judging.setting import Setting
 from monitoring.uptime.runs import Batch, joined, pressed, runs_of
 from monitoring.uptime.told import Told
 

@@ -11,16 +11,10 @@ from monitoring.sky.tracks import NOTHING, Track
 from monitoring.states import StationState
 from monitoring.uptime.causes import Cause, added, availability
 from monitoring.uptime.evaluation import state_intervals
-from monitoring.uptime.judging import (
-    Reason,
-    Setting,
-    Span,
-    hours_of,
-    partition,
-    reason_words,
-    state_of,
-    stops,
-)
+from monitoring.uptime.judging.partition import hours_of, partition
+from monitoring.uptime.judging.reasons import Reason, reason_words, state_of
+from monitoring.uptime.judging.setting import Setting, Span
+from monitoring.uptime.judging.stops import stops
 from monitoring.uptime.runs import Reading
 from monitoring.uptime.told import Told
 
