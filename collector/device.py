@@ -1,16 +1,17 @@
 """One polled device: what to read from it, what it has refused, and when it is due.
 
 Owns the run-time state of a device on its line: the blocks of its profile, addresses that it does not
-have, back-off, and counts of what it costs. It opens no connection and keeps no schedule of others.
+have, back-off, and what it cost last. It opens no connection and keeps no schedule of others.
 """
 
-import random
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from collector.backoff import Backoff
 from collector.connections import DeviceLink
+from collector.costs import Cost
 from collector.modbus import LineClient, ModbusClient, Ok, Permanent, Result, Retryable
 from collector.profile import CYCLE, ONCE, Block, Decoded, Field, Profile, decode, plan_blocks
 from collector.profile.blocks import cover, fields_in
@@ -21,7 +22,6 @@ ILLEGAL_ADDRESS = 2
 ILLEGAL_COUNT = 3
 SPLIT_REQUESTS = 40
 IDENTITY_SECONDS = 6 * 3600.0
-_chance = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,8 @@ def cycle_view(profile: Profile) -> Profile:
 
 
 @dataclass(slots=True)
-class Cost:
-    """What a device has cost on a calendar day: requests and bytes."""
-
-    day: str = ""
-    requests: int = 0
-    bytes_exchanged: int = 0
-
-
-@dataclass(slots=True)
 class PolledDevice:
-    """A Modbus device on a line. `due` and `not_before` are instants of the monotonic clock [s].
+    """A Modbus device on a line. `due` is an instant of the monotonic clock [s].
 
     `absent` are the registers that it has refused, by function code and wire address.
     """
@@ -86,8 +77,7 @@ class PolledDevice:
     link: DeviceLink
     profile: Profile
     due: float = 0.0
-    not_before: float = 0.0
-    failures: int = 0
+    backoff: Backoff = field(default_factory=Backoff)
     skipped_in_row: int = 0
     serial: str = ""
     absent: frozenset[tuple[int, int]] = frozenset()
@@ -101,22 +91,6 @@ class PolledDevice:
     def cycle(self) -> float:
         """Poll cycle [s], at least one second."""
         return max(float(self.link.cycle_seconds), 1.0)
-
-    def back_off(self, now: float, longest: float) -> float:
-        """Note a failure and return how long to leave the device alone [s]: doubling, jittered, capped."""
-        self.failures += 1
-        # The first failure costs nothing: the next cycle is a fair second chance.
-        doubled = self.cycle * float(1 << min(self.failures - 1, 16))
-        wait = min(doubled, max(longest, self.cycle))
-        if self.failures > 1:
-            wait *= _chance.uniform(0.8, 1.2)
-        self.not_before = now + wait - self.cycle * 0.5
-        return wait
-
-    def succeeded(self) -> None:
-        """Forget failures: the device is polled in every cycle again."""
-        self.failures = 0
-        self.not_before = 0.0
 
     async def read(self, client: LineClient, now: float) -> Outcome:
         """Poll the device once: its blocks, and from time to time its identity.
@@ -240,13 +214,6 @@ class PolledDevice:
             elif not isinstance(result, Permanent):
                 break
         return decode(profile, words, with_points=False) if words else None
-
-    def charge(self, day: str, requests: int, bytes_exchanged: int) -> None:
-        """Add what a poll cost to the account of its calendar day."""
-        if self.cost.day != day:
-            self.cost = Cost(day)
-        self.cost.requests += requests
-        self.cost.bytes_exchanged += bytes_exchanged
 
 
 def _in_order(fields: Iterable[Field]) -> tuple[Field, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl
 
+from collector.backoff import Backoff
 from collector.connections import (
     DIAL_IN_TRANSPORTS,
     DLT645_SERIAL,
@@ -24,6 +25,7 @@ from collector.connections import (
     LinkState,
     StatusBoard,
 )
+from collector.costs import Costs
 from collector.device import Failure, Outcome, PolledDevice, phase_of
 from collector.dialin import DialInClient, DialInListener
 from collector.learned import DeviceModel, Learned
@@ -45,6 +47,9 @@ IDLE_SECONDS = 1.0
 RESTART_SECONDS = 5.0
 SHORTEST_DEADLINE = 10.0
 OVERSUBSCRIBED_AFTER = 3
+RESTING = "resting"
+LINE_LAYERS = frozenset({"refused", "taken", RESTING})
+"""Failures that the whole line is left alone for, not the one device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Surroundings:
     events: Throttle
     dial_in: DialInListener | None = None
     learned: Learned = field(default_factory=Learned)
+    costs: Costs = field(default_factory=Costs)
 
 
 def line_of(link: DeviceLink, timeout: float) -> Line:
@@ -83,8 +89,7 @@ class LinePoller:
         self._around = around
         self._devices = list(devices)
         self._client: LineClient = self._make_client()
-        self._connect_failures = 0
-        self._connect_not_before = 0.0
+        self._backoff = Backoff(around.settings.backoff_seconds)
         self._rest: asyncio.Future[bool] | None = None
         for device in self._devices:
             device.due = self._first_due(device)
@@ -162,7 +167,7 @@ class LinePoller:
         self._schedule_next(device, began)
         if self._over_cap():
             self._leave_out(device)
-        elif began < device.not_before:
+        elif began < device.backoff.not_before:
             self._miss(device)
         else:
             await self._poll(device, began)
@@ -181,7 +186,7 @@ class LinePoller:
         settings, today = self._around.settings, self._today()
         if not settings.daily_request_cap and not settings.daily_byte_cap:
             return False
-        costs = [device.cost for device in self._devices if device.cost.day == today]
+        costs = [self._around.costs.of(device.link.device_id, today) for device in self._devices]
         requests = sum(cost.requests for cost in costs)
         volume = sum(cost.bytes_exchanged for cost in costs)
         return (0 < settings.daily_request_cap <= requests) or (0 < settings.daily_byte_cap <= volume)
@@ -199,23 +204,32 @@ class LinePoller:
         except TimeoutError:
             client.close()
             outcome = Outcome(failure=Failure("silence", f"{deadline:g} 秒内没有读完"))
-        device.charge(self._today(), client.requests - requests, client.bytes_exchanged - volume)
+        device.cost = self._around.costs.charge(
+            device.link.device_id, self._today(), client.requests - requests, client.bytes_exchanged - volume
+        )
         if device.absent:
             model = DeviceModel(device.link.device_id, device.profile.name)
             self._around.learned.note_new(model, device.absent)
         self._conclude(device, outcome, began)
 
     async def _read(self, device: PolledDevice, began: float) -> Outcome:
-        if not self._client.connected:
+        fresh = not self._client.connected
+        if fresh:
             failure = await self._connect(device, began)
             if failure is not None:
                 return Outcome(failure=failure)
-        return await device.read(self._client, began)
+        outcome = await device.read(self._client, began)
+        called = device.link.transport in DIAL_IN_TRANSPORTS
+        hung_up = outcome.failure is not None and outcome.failure.layer == "connect"
+        if fresh and hung_up and outcome.decoded is None and not called:
+            self._line_refused(began)
+            return Outcome(failure=Failure("taken", "刚连上就被对方断开：可能被另一个主站占用"))
+        return outcome
 
     async def _connect(self, device: PolledDevice, now: float) -> Failure | None:
         """Open the line, unless it refused a short while ago; returns why it is not open."""
-        if now < self._connect_not_before:
-            return Failure("connect", "线路连不上，稍后再试")
+        if now < self._backoff.not_before:
+            return Failure(RESTING, "线路连不上，稍后再试")
         called = device.link.transport in DIAL_IN_TRANSPORTS
         line, networks = self._client.line, self._around.settings.allowed_networks
         serial_ports = self._around.settings.serial_ports
@@ -230,19 +244,12 @@ class LinePoller:
             await asyncio.sleep(device.profile.rules.connect_delay_s)
             return None
         if called:
-            return Failure("connect", "DTU 没有接入")
+            return Failure("refused", "DTU 没有接入")
         self._line_refused(now)
-        return Failure("connect", "连不上：对方拒绝连接或没有应答")
+        return Failure("refused", "连不上：对方拒绝连接或没有应答")
 
     def _line_refused(self, now: float) -> None:
-        self._connect_failures += 1
-        shortest = min(device.cycle for device in self._devices)
-        pause = min(shortest * float(1 << min(self._connect_failures - 1, 16)), self._longest_pause)
-        self._connect_not_before = now + pause - shortest * 0.5
-
-    @property
-    def _longest_pause(self) -> float:
-        return self._around.settings.backoff_seconds
+        self._backoff.failed(now, min(device.cycle for device in self._devices))
 
     def _conclude(self, device: PolledDevice, outcome: Outcome, began: float) -> None:
         """Turn what a poll gave into a sample, a status and events."""
@@ -263,8 +270,9 @@ class LinePoller:
             self._good(device, now, latency)
         else:
             if self._client.connected or values:
-                self._connect_failures = 0
-            device.back_off(began, self._longest_pause)
+                self._backoff.succeeded()
+            if failure.layer not in LINE_LAYERS:
+                device.backoff.failed(began, device.cycle)
             self._failed(device, failure, now)
 
     def _note_identity(self, device: PolledDevice, serial: str, now: datetime) -> None:
@@ -276,9 +284,8 @@ class LinePoller:
 
     def _good(self, device: PolledDevice, now: datetime, latency: float) -> None:
         before = self._around.board.get(device.link.device_id)
-        device.succeeded()
-        self._connect_failures = 0
-        self._connect_not_before = 0.0
+        device.backoff.succeeded()
+        self._backoff.succeeded()
         crowded = device.skipped_in_row >= OVERSUBSCRIBED_AFTER
         self._update(
             device,
@@ -300,8 +307,11 @@ class LinePoller:
             self._tell(device.link, Severity.INFO, message, now, layer="recovered")
 
     def _failed(self, device: PolledDevice, failure: Failure, now: datetime) -> None:
-        states = {"busy": LinkState.BUSY, "forbidden": LinkState.MISCONFIGURED}
+        states = {"busy": LinkState.BUSY, "taken": LinkState.BUSY, "forbidden": LinkState.MISCONFIGURED}
         before = self._around.board.get(device.link.device_id)
+        if before is not None and before.failing_since is not None and failure.layer == RESTING:
+            self._miss(device)
+            return
         self._update(
             device,
             lambda status: replace(
@@ -317,9 +327,8 @@ class LinePoller:
                 bytes_exchanged=device.cost.bytes_exchanged,
             ),
         )
-        if before is not None and (before.failing_since is None or before.last_error != failure.reason):
-            if failure.reason.startswith("线路连不上"):
-                return
+        known = before is None or (before.failing_since is not None and before.last_error == failure.reason)
+        if not known and failure.layer != RESTING:
             self._tell(device.link, Severity.WARNING, failure.reason, now, layer=failure.layer)
 
     def _miss(self, device: PolledDevice) -> None:
@@ -419,6 +428,7 @@ class Poller:
                 self._misconfigured(link, f"档案 {link.profile} 与接入方式 {link.transport} 不符")
                 continue
             device = PolledMeter(link, profile) if meter else PolledDevice(link, profile)
+            device.backoff = Backoff(self._around.settings.backoff_seconds)
             device.absent = self._around.learned.absent(DeviceModel(link.device_id, profile.name))
             lines.setdefault(link.endpoint, []).append(device)
         return lines

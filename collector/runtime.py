@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from collector.connections import MQTT, POLLED_TRANSPORTS, ConnectionStatus, DeviceLink, StatusBoard
+from collector.costs import PREFIX as COST_PREFIX
+from collector.costs import Costs
 from collector.dialin import DialInListener
 from collector.drain import Drain, DrainState
 from collector.learned import Learned
@@ -84,8 +86,19 @@ class Collector:
         self._ingests: dict[str, MqttIngest] = {}
         self.dial_in = DialInListener(settings.dial_in, self._events, clock) if settings.dial_in else None
         self.learned = learned or Learned()
+        self._costs = Costs(spool.memory(COST_PREFIX))
+        self._unkept: dict[str, bytes] = {}
         self._poller = Poller(
-            Surroundings(settings, clock, self._board, self._take, self._events, self.dial_in, self.learned)
+            Surroundings(
+                settings,
+                clock,
+                self._board,
+                self._take,
+                self._events,
+                dial_in=self.dial_in,
+                learned=self.learned,
+                costs=self._costs,
+            )
         )
 
     def _take(self, sample: Sample) -> None:
@@ -154,18 +167,20 @@ class Collector:
             await asyncio.to_thread(self._flush)
 
     def _flush(self) -> None:
-        """Commit what was polled to the spool; on a full disk keep it in memory within limits."""
+        """Commit what was polled, and what it cost, to the spool; on a full disk keep it within limits."""
         with self._pending_lock:
             samples, self._pending = self._pending, []
-        if not samples:
+        self._unkept |= self._costs.news()
+        if not samples and not self._unkept:
             return
         now = self._clock()
         try:
-            dropped = self.spool.append(samples, at=now)
+            dropped = self.spool.append(samples, memory=self._unkept, at=now)
         except SpoolFullError as error:
             self._keep(samples)
             self._tell(EventKind.DROP, Severity.ERROR, str(error))
             return
+        self._unkept = {}
         if dropped:
             self._tell(EventKind.DROP, Severity.ERROR, f"采集队列已满，丢弃最旧的 {dropped} 条数据")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from collector.connections import LinkState
+from collector.costs import PREFIX, Cost, Costs
 from collector.device import cycle_view, phase_of
 from collector.profile import decode, load_profile, plan_blocks
 from collector.simulator import Simulator
@@ -230,6 +231,33 @@ async def test_a_daily_cap_of_requests_is_kept(tmp_path: Path) -> None:
     assert 3 <= len(server.requests) <= 5
     await server.stop()
     bench.close()
+
+
+async def test_a_daily_cap_holds_over_a_restart(tmp_path: Path) -> None:
+    server = HostileServer()
+    links = [link("inverter", await server.start(), profile="eastron_sdm630")]
+    for _ in range(3):
+        bench = Bench(tmp_path, links, quick(daily_request_cap=4))
+        await bench.collector.start()
+        await asyncio.sleep(2.2)
+        await bench.collector.stop()
+        state = bench.collector.connections()[0].state
+        bench.close()
+    assert 4 <= len(server.requests) <= 6
+    assert state is LinkState.CAPPED
+    await server.stop()
+
+
+def test_costs_are_kept_by_day_and_told_once() -> None:
+    costs = Costs()
+    costs.charge("inverter", "2026-06-01", 2, 300)
+    costs.charge("inverter", "2026-06-01", 2, 300)
+    told = {name.removeprefix(PREFIX): content for name, content in costs.news().items()}
+    assert costs.news() == {}
+    again = Costs(told)
+    assert again.of("inverter", "2026-06-01") == Cost("2026-06-01", 4, 600)
+    assert again.of("inverter", "2026-06-02") == Cost("2026-06-02")
+    assert again.charge("inverter", "2026-06-02", 1, 10) == Cost("2026-06-02", 1, 10)
 
 
 def test_stations_are_spread_over_the_cycle_the_same_way_every_day() -> None:
