@@ -76,6 +76,8 @@ def trimmed(text: str) -> str:
 
 def half_width(text: str) -> str:
     """Return text with full-width digits, letters and signs as their common forms, for numbers and codes."""
+    if text.isascii():
+        return trimmed(text)
     return trimmed("".join(_half_width(character) for character in text))
 
 

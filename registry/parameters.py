@@ -9,7 +9,7 @@ import itertools
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from pathlib import Path
@@ -355,3 +355,48 @@ def _problems_of(session: Session, about: Parameter, new: NewValue) -> Iterator[
     )
     for row in session.scalars(statement):
         yield Problem(where, f"与 {row.valid_from} 起的数值重叠", "先给前一条写上终止日期")
+
+
+class ValueBook:
+    """Every value as known when it was opened, for work that asks a hundred thousand times.
+
+    It answers as `value_on` does, the county's own values first.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._own: dict[str, list[ParameterValue]] = {}
+        for row in session.scalars(select(ParameterValueRow).where(known(ParameterValueRow))):
+            self._own.setdefault(row.name, []).append(_own_value(parameter(row.name), row))
+        self._found: dict[tuple[str, date, str, str], ParameterValue | None] = {}
+        self._digits: dict[str, int] = {}
+
+    def on(self, name: str, on: date, place: Place) -> ParameterValue | None:
+        """Return the value of a parameter on a day in a place, None where none applies."""
+        code = place.division_code[: self._scope_digits(name)]
+        asked = (name, on, code, place.key)
+        if asked not in self._found:
+            held = self._holding(self._own.get(name, []), on, place)
+            held = held or self._holding(parameter(name).values, on, place)
+            self._found[asked] = max(held, key=lambda value: len(value.scope), default=None)
+        return self._found[asked]
+
+    def changes(self, name: str, place: Place, after: date, before: date) -> tuple[date, ...]:
+        """Return the days between two days on which another value of a parameter begins in a place."""
+        every = (*self._own.get(name, ()), *parameter(name).values)
+        days = {day for value in every for day in (value.valid_from, value.valid_to) if day is not None}
+        return tuple(
+            day
+            for day in sorted(days)
+            if after < day < before
+            and self.on(name, day, place) != self.on(name, day - timedelta(days=1), place)
+        )
+
+    def _scope_digits(self, name: str) -> int:
+        if name not in self._digits:
+            every = (*self._own.get(name, ()), *parameter(name).values)
+            self._digits[name] = max((len(value.scope) for value in every), default=0)
+        return self._digits[name]
+
+    @staticmethod
+    def _holding(values: Iterable[ParameterValue], on: date, place: Place) -> list[ParameterValue]:
+        return [value for value in values if _applies(value, on, place)]

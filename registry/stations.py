@@ -322,6 +322,17 @@ def shares(session: Session, station_id: str, on: date) -> tuple[StationShare, .
     return () if host is None else (StationShare(station_id, host.division_code, 1, on),)
 
 
+def shares_ever(session: Session, station_ids: Collection[str]) -> dict[str, tuple[StationShare, ...]]:
+    """Return every known share of stations, whenever it holds, by village code; shares are public."""
+    statement = select(StationShareRow).where(
+        StationShareRow.station_id.in_(station_ids), known(StationShareRow)
+    )
+    found: dict[str, list[StationShare]] = {}
+    for row in session.scalars(statement.order_by(StationShareRow.village_code)):
+        found.setdefault(row.station_id, []).append(as_record(StationShare, row))
+    return {station_id: tuple(held) for station_id, held in found.items()}
+
+
 def village_shares(session: Session, actor: Actor, village_code: str, on: date) -> tuple[StationShare, ...]:
     """Return the village's part in every station that it hosts alone or shares, on a day, by station."""
     actor.require(Permission.VIEW_STATIONS)

@@ -66,13 +66,12 @@ def _book_accruals(session: Session, actor: Actor, village: str, keys: frozenset
             continue
         bill = (one.settlement_id, one.station_id, one.month)
         draft = bookings.accrual(village, bill, dict(one.parts))
-        if draft is None:
-            continue
         for revision in range(1, one.revision):
             entry = by_key(session, f"accrual:settlement:{one.station_id}:{one.month}:{revision}:{village}")
             if entry is not None and reversal_of(session, entry) is None:
                 reverse(session, actor, entry, reason=f"结算单修订为第 {one.revision} 版", now=now)
-        post_fact(session, actor, draft, now)
+        if draft is not None:
+            post_fact(session, actor, draft, now)
 
 
 def post_fact(session: Session, actor: Actor, draft: JournalDraft, now: datetime) -> None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from distribution.money import parse_yuan
-from documents.cells import Cell, CellKind, Sheet, half_width
+from documents.cells import Cell, CellKind, Sheet, cell_address, half_width
 from store.problem import Problem, ProblemsError
 
 LAYOUTS = Path(__file__).parent / "layouts"
@@ -33,7 +34,7 @@ class Layout(BaseModel):
 
     name: str
     title: str
-    energy_unit: str = "kWh"
+    energy_unit: Literal["kWh", "MWh", "万kWh"] = "kWh"
     columns: dict[str, tuple[str, ...]]
 
 
@@ -51,6 +52,21 @@ class Heading:
 
     row: int
     columns: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the fields of one row stand, as `结算单.xlsx Sheet1!F12`; made only when somebody asks."""
+
+    sheet: str
+    heading: Heading
+    row: int
+
+    def __getitem__(self, field: str) -> str:
+        """Return the place of a field, or of the row where the file has no such column."""
+        column = self.heading.columns.get(field)
+        where = f"第{self.row}行" if column is None else cell_address(self.row - 1, column)
+        return f"{self.sheet}!{where}"
 
 
 def _plain_heading(text: str) -> str:
@@ -74,23 +90,28 @@ def find_heading(sheet: Sheet, layout: Layout, required: tuple[str, ...]) -> Hea
 
 
 class RowReader:
-    """Reads the fields of one row; collects a problem, with the cell's place, for each that fails."""
+    """Reads the fields of one row; collects a problem, with the cell's place, for each that fails.
 
-    def __init__(self, sheet: Sheet, heading: Heading, row: int, file_name: str) -> None:
+    `offset` rows of the file stand before the first row of the sheet: a large file is read in pieces.
+    """
+
+    def __init__(self, sheet: Sheet, heading: Heading, row: int, file_name: str, *, offset: int = 0) -> None:
         self._cells = sheet.rows[row]
         self._heading = heading
-        self._sheet = f"{file_name} {sheet.name}"
-        self.number = row + 1
+        self.number = offset + row + 1
+        self.places = Places(f"{file_name} {sheet.name}", heading, self.number)
         self.problems: list[Problem] = []
 
     def cell(self, field: str) -> Cell:
         """Return the cell of a field; an absent column is an empty cell."""
         column = self._heading.columns.get(field)
-        return Cell("", CellKind.EMPTY, f"第{self.number}行") if column is None else self._cells[column]
+        if column is None or column >= len(self._cells):
+            return Cell("", CellKind.EMPTY, f"第{self.number}行")
+        return self._cells[column]
 
     def place(self, field: str) -> str:
         """Return where a field stands, as `结算单.xlsx Sheet1!F12`."""
-        return f"{self._sheet}!{self.cell(field).address}"
+        return self.places[field]
 
     def refuse(self, field: str, what: str, how_to_fix: str) -> None:
         """Record that a field cannot be used."""
@@ -154,6 +175,10 @@ class RowReader:
             self.refuse(field, f"{name}“{cell.text}”不是年月", "请写成 2026-10")
             return ""
         return f"{match[1]}-{int(match[2]):02d}"
+
+    def optional_day(self, field: str, name: str) -> date | None:
+        """Return a calendar day, or None where the cell is empty."""
+        return self.day(field, name) if self.cell(field).text else None
 
     def day(self, field: str, name: str) -> date:
         """Return a calendar day, from 2026-10-05, 2026/10/5, 20261005 or 2026年10月5日."""

@@ -2,41 +2,36 @@
 
 Owns what a statement file changes. The same file again, or the same figures in another file, change
 nothing; other figures for the same station and month are the next revision. A station and month with a
-bad row is left out whole and reported; the others go in.
+bad row is left out whole, kept among the rows left out and reported; the others go in.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 
-from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from distribution.money import split
-from distribution.settlement.checks import (
-    StationFacts,
-    check_continuity,
-    check_fees,
-    check_hours,
-    check_readings,
+from distribution.settlement.checks import Check, Finding, check_rows
+from distribution.settlement.intake.facts import FactBook, Known, Present
+from distribution.settlement.intake.refused import LeftOut, keep_refused
+from distribution.settlement.intake.writing import (
+    Bill,
+    BillLine,
+    settlement_hash,
+    settlement_totals,
+    village_parts,
+    write_bills,
 )
-from distribution.settlement.reads import effective_settlement
 from distribution.settlement.statements import StatementFile, StatementRow
-from distribution.settlement.tables import (
-    ReceiptRow,
-    ReceivableRow,
-    SettlementLineRow,
-    SettlementRow,
-    StatementFileRow,
-)
-from distribution.types import Component, SettlementLine
+from distribution.settlement.tables import StatementFileRow
+from distribution.types import Component
 from registry.actors import Actor, Permission
-from registry.stations import Station, revenue_meters, shares, stations
-from store.canonical import content_hash
-from store.periods import Period
+from registry.stations import Station, stations
 from store.problem import Problem
+
+STATIONS_AT_ONCE = 200
+_SIBLING = Problem("", "同站同月有别的行有错，整站未入库", "改好有错的行后重新导入")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +41,7 @@ class ImportResult:
     `added`, `revised` and `unchanged` name settlements (or receipts) by id; `problems` kept rows out;
     `warnings` did not. `accounts` names the account number by the place of a problem, as far as it is known.
     `entering` and `left_out` are the account and month of the station months that go in, and of those with
-    a bad row, which stay out whole.
+    a bad row, which stay out whole. `findings` are the problems and warnings by check.
     """
 
     file_name: str
@@ -60,6 +55,7 @@ class ImportResult:
     accounts: Mapping[str, str] = field(default_factory=dict)
     entering: frozenset[tuple[str, str]] = frozenset()
     left_out: frozenset[tuple[str, str]] = frozenset()
+    findings: tuple[Finding, ...] = ()
 
 
 def import_statement(
@@ -70,40 +66,29 @@ def import_statement(
     Raises NotPermittedError without the permission.
     """
     actor.require(Permission.IMPORT_SETTLEMENT)
-    batch = _Batch(session, actor, statement, now)
-    for station, month, rows in batch.groups():
-        batch.take(station, month, rows, dry_run=dry_run)
+    batch = _Batch(session, actor, statement)
+    for bills in batch.pieces():
+        if not dry_run:
+            write_bills(session, actor, bills, now)
     if not dry_run:
+        keep_refused(session, actor, (statement.name, statement.sha256), batch.refused(), now)
         remember_file(session, actor, _file_facts(statement), now)
-    problems = (*statement.problems, *batch.problems)
-    accounts = {one.where: statement.accounts.get(one.where, "") for one in problems}
-    return ImportResult(
-        statement.name,
-        statement.sha256,
-        dry_run,
-        tuple(batch.added),
-        tuple(batch.revised),
-        tuple(batch.unchanged),
-        problems,
-        tuple(batch.warnings),
-        {where: account for where, account in accounts.items() if account},
-        frozenset(batch.entering),
-        frozenset(batch.left_out),
-    )
+    return batch.result(dry_run=dry_run)
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """An imported file: content hash, name, what it was read as, and how many rows were usable."""
+    """An imported file: content hash, name, what it was read as, how many rows were usable, its layout."""
 
     sha256: str
     name: str
     kind: str
     row_count: int
+    layout: str = ""
 
 
 def _file_facts(statement: StatementFile) -> FileFacts:
-    return FileFacts(statement.sha256, statement.name, "statement", len(statement.rows))
+    return FileFacts(statement.sha256, statement.name, "statement", len(statement.rows), statement.layout)
 
 
 def remember_file(session: Session, actor: Actor, facts: FileFacts, now: datetime) -> None:
@@ -114,7 +99,7 @@ def remember_file(session: Session, actor: Actor, facts: FileFacts, now: datetim
                 sha256=facts.sha256,
                 kind=facts.kind,
                 name=facts.name,
-                layout="",
+                layout=facts.layout,
                 row_count=facts.row_count,
                 recorded_at=now,
                 recorded_by=actor.user_id,
@@ -140,183 +125,144 @@ def unknown_account(place: str, account_number: str) -> Problem:
 class _Batch:
     """One import in progress: what was decided, station by station."""
 
-    def __init__(self, session: Session, actor: Actor, statement: StatementFile, now: datetime) -> None:
-        self._session, self._actor, self._statement, self._now = session, actor, statement, now
+    def __init__(self, session: Session, actor: Actor, statement: StatementFile) -> None:
+        self._session, self._statement = session, statement
         self._stations = stations_by_account(session, actor)
-        self._multipliers: dict[str, dict[str, int]] = defaultdict(dict)
-        for meter in revenue_meters(session, actor):
-            self._multipliers[meter.station_id][meter.meter_number] = meter.meter_multiplier
+        self._facts = FactBook(session, actor)
         self.added: list[str] = []
         self.revised: list[str] = []
         self.unchanged: list[str] = []
-        self.problems: list[Problem] = []
-        self.warnings: list[Problem] = []
+        self.findings: list[Finding] = []
+        self.left_out: dict[tuple[str, str], list[StatementRow]] = {}
         self.entering: set[tuple[str, str]] = set()
-        self.left_out: set[tuple[str, str]] = set()
 
-    def groups(self) -> Iterable[tuple[Station, str, list[StatementRow]]]:
-        """Yield the usable rows by station and month; unknown accounts become problems."""
-        grouped: dict[tuple[str, str], list[StatementRow]] = defaultdict(list)
+    def pieces(self) -> Iterator[list[Bill]]:
+        """Yield the bills that go in, for a bounded number of stations at a time."""
+        grouped = self._grouped()
+        accounts = sorted(grouped)
+        for start in range(0, len(accounts), STATIONS_AT_ONCE):
+            chosen = accounts[start : start + STATIONS_AT_ONCE]
+            months = sorted({month for account in chosen for month in grouped[account]})
+            ids = [self._stations[account].id for account in chosen]
+            known = Known(self._session, ids, months)
+            taken = (
+                self._take(known, self._stations[account], (month, grouped[account][month]))
+                for account in chosen
+                for month in sorted(grouped[account])
+            )
+            yield [bill for bill in taken if bill is not None]
+
+    def _grouped(self) -> dict[str, dict[str, list[StatementRow]]]:
+        """Return the usable rows by account and month; unknown accounts become findings."""
+        grouped: dict[str, dict[str, list[StatementRow]]] = defaultdict(lambda: defaultdict(list))
         for row in self._statement.rows:
-            grouped[(row.line.account_number, row.month)].append(row)
-        for (account, month), rows in sorted(grouped.items()):
-            station = self._stations.get(account)
-            if station is None:
-                self.problems += [unknown_account(one.places["account_number"], account) for one in rows]
-            elif (account, month) in self._statement.refused_accounts:
-                self.left_out.add((account, month))
+            key = row.line.account_number, row.month
+            if row.line.account_number not in self._stations:
+                problem = unknown_account(row.places["account_number"], row.line.account_number)
+                self.findings.append(Finding(Check.ACCOUNT, problem, row.row_number, row.line.account_number))
+            elif key in self._statement.refused_accounts:
+                self.left_out.setdefault(key, []).append(row)
             else:
-                yield station, month, rows
+                grouped[row.line.account_number][row.month].append(row)
+        return grouped
 
-    def take(self, station: Station, month: str, rows: list[StatementRow], *, dry_run: bool) -> None:
-        """Check one station's month and import it unless something is wrong."""
-        present = effective_settlement(self._session, station.id, month)
-        facts = self._facts(station, month)
-        wrong = _duplicates(rows) + check_hours(rows, facts)
-        for row in rows:
-            wrong += check_fees(row) + check_readings(row, facts)
-            self.warnings += check_continuity(row, facts)
-        lines = tuple(row.line for row in rows)
-        digest = content_hash([station.id, month, lines])
+    def _take(self, known: Known, station: Station, billed: tuple[str, list[StatementRow]]) -> Bill | None:
+        """Check one station's month and return its bill unless something is wrong or nothing is new."""
+        month, rows = billed
+        present = known.present.get((station.id, month))
+        lines = [row.line for row in rows]
+        found = check_rows(rows, self._facts.of(station, month, rows, known.last_readings(station.id, month)))
+        known.remember(station.id, month, rows)
+        digest = settlement_hash(station.id, month, lines, [row.detail for row in rows])
         if present is not None and present.content_hash == digest:
+            self.findings += [one for one in found if not one.blocks]
             self.unchanged.append(present.id)
-            return
-        revision = 1 if present is None else present.revision + 1
-        settlement_id = f"settlement:{station.id}:{month}:{revision}"
+            return None
         totals = settlement_totals(lines)
-        parts = _village_parts(self._session, station, month, totals)
-        wrong += self._received_more(station, month, rows[0], totals)
-        if wrong:
-            self.problems += wrong
-            self.left_out.add((rows[0].line.account_number, month))
-            return
-        self.entering.add((rows[0].line.account_number, month))
-        (self.added if present is None else self.revised).append(settlement_id)
-        if not dry_run:
-            self._write((settlement_id, revision, digest), station, rows, parts)
+        found += _received_more(known, station, billed, totals)
+        self.findings += found
+        key = rows[0].line.account_number, month
+        if any(one.blocks for one in found):
+            self.left_out[key] = rows
+            return None
+        self.entering.add(key)
+        bill = self._bill((station, month, present), rows, known)
+        (self.added if present is None else self.revised).append(bill.id)
+        return bill
 
-    def _facts(self, station: Station, month: str) -> StationFacts:
-        earlier = str(Period.parse(month).previous())
-        last = effective_settlement(self._session, station.id, earlier)
-        readings: dict[str, Decimal] = {}
-        if last is not None:
-            statement = select(SettlementLineRow).where(SettlementLineRow.settlement_id == last.id)
-            for line in self._session.scalars(statement.order_by(SettlementLineRow.line_no)):
-                readings[line.meter_number] = Decimal(line.current_reading)
-        return StationFacts(station.name, station.rated_power_w, self._multipliers[station.id], readings)
-
-    def _received_more(
-        self, station: Station, month: str, row: StatementRow, totals: dict[Component, int]
-    ) -> list[Problem]:
-        """A revision may not fall below what was received already."""
-        problems = []
-        for component, total in totals.items():
-            received = func.coalesce(func.sum(ReceiptRow.amount_fen), 0)
-            statement = select(received).where(
-                ReceiptRow.station_id == station.id,
-                ReceiptRow.month == month,
-                ReceiptRow.component == component.value,
-            )
-            if (self._session.scalar(statement) or 0) > max(total, 0):
-                problems.append(
-                    Problem(
-                        row.places["electricity"],
-                        f"{station.name} {month} 修订后的应收小于已经到账的金额",
-                        "请先更正到账记录，再导入修订的结算单",
-                    )
-                )
-        return problems
-
-    def _write(
-        self,
-        name: tuple[str, int, str],
-        station: Station,
-        rows: list[StatementRow],
-        parts: dict[Component, dict[str, int]],
-    ) -> None:
-        settlement_id, revision, digest = name
-        totals = settlement_totals([row.line for row in rows])
-        self._session.add(
-            SettlementRow(
-                id=settlement_id,
-                station_id=station.id,
-                month=rows[0].month,
-                revision=revision,
-                exported_energy_wh=sum(row.line.exported_energy_wh for row in rows),
-                electricity_fen=totals[Component.ELECTRICITY],
-                subsidy_fen=totals[Component.SUBSIDY],
-                local_subsidy_fen=totals[Component.LOCAL_SUBSIDY],
-                source=f"{self._statement.name} 第 {'、'.join(str(row.row_number) for row in rows)} 行",
-                file_sha256=self._statement.sha256,
-                content_hash=digest,
-                recorded_at=self._now,
-                recorded_by=self._actor.user_id,
-            )
+    def _bill(self, of: tuple[Station, str, Present | None], rows: list[StatementRow], known: Known) -> Bill:
+        station, month, present = of
+        totals = settlement_totals(row.line for row in rows)
+        parts = village_parts(known.owners(station, month), totals, known.parts_before(present))
+        return Bill(
+            station.id,
+            month,
+            1 if present is None else present.revision + 1,
+            tuple(BillLine(row.line, row.detail, row.places["exported_energy"]) for row in rows),
+            f"{self._statement.name} 第 {'、'.join(str(row.row_number) for row in rows)} 行",
+            self._statement.sha256,
+            parts,
         )
-        self._session.flush()
-        self._session.execute(
-            insert(SettlementLineRow), [_line_values(settlement_id, n, row) for n, row in enumerate(rows, 1)]
+
+    def refused(self) -> Iterable[LeftOut]:
+        """Yield every row of the file that does not go in, with why."""
+        named: set[int] = set()
+        for bad in self._statement.refused:
+            named.add(bad.row_number)
+            yield LeftOut(bad.row_number, bad.account_number, bad.month, bad.problem)
+        months = {row.row_number: row.month for row in self._statement.rows}
+        for found in self.findings:
+            if found.blocks:
+                named.add(found.row_number)
+                yield LeftOut(found.row_number, found.account_number, months[found.row_number], found.problem)
+        for (account, month), rows in self.left_out.items():
+            for row in rows:
+                if row.row_number not in named:
+                    where = row.places["account_number"]
+                    problem = Problem(where, _SIBLING.what, _SIBLING.how_to_fix)
+                    yield LeftOut(row.row_number, account, month, problem)
+
+    def result(self, *, dry_run: bool) -> ImportResult:
+        """Return what was decided."""
+        blocking = [one for one in self.findings if one.blocks]
+        warnings = [one.problem for one in self.findings if not one.blocks]
+        accounts = dict(self._statement.accounts)
+        accounts |= {one.problem.where: one.account_number for one in blocking}
+        return ImportResult(
+            self._statement.name,
+            self._statement.sha256,
+            dry_run,
+            tuple(self.added),
+            tuple(self.revised),
+            tuple(self.unchanged),
+            (*self._statement.problems, *(one.problem for one in blocking)),
+            (*self._statement.warnings, *warnings),
+            {where: account for where, account in accounts.items() if account},
+            frozenset(self.entering),
+            frozenset(self.left_out) | self._statement.refused_accounts,
+            tuple(self.findings),
         )
-        values = [
-            {
-                "settlement_id": settlement_id,
-                "component": component.value,
-                "village_code": village,
-                "amount_fen": amount,
-            }
-            for component, amounts in parts.items()
-            for village, amount in amounts.items()
-        ]
-        if values:
-            self._session.execute(insert(ReceivableRow), values)
 
 
-def settlement_totals(lines: Iterable[SettlementLine]) -> dict[Component, int]:
-    """Return what the grid owes by component [fen]: electricity with adjustments and less withheld tax."""
-    every = tuple(lines)
-    return {
-        Component.ELECTRICITY: sum(
-            line.electricity_fen + line.adjustment_fen - line.tax_fen for line in every
-        ),
-        Component.SUBSIDY: sum(line.subsidy_fen for line in every),
-        Component.LOCAL_SUBSIDY: sum(line.local_subsidy_fen for line in every),
-    }
-
-
-def _village_parts(
-    session: Session, station: Station, month: str, totals: dict[Component, int]
-) -> dict[Component, dict[str, int]]:
-    """Split each component over the villages that own the station on the month's first day."""
-    owners = shares(session, station.id, Period.parse(month).start)
-    villages = [share.village_code for share in owners]
-    weights = [share.weight for share in owners]
-    return {
-        component: dict(zip(villages, split(total, weights, villages), strict=True))
+def _received_more(
+    known: Known,
+    station: Station,
+    billed: tuple[str, list[StatementRow]],
+    totals: Mapping[Component, int],
+) -> list[Finding]:
+    """A revision may not fall below what was received already."""
+    month, rows = billed
+    return [
+        Finding(
+            Check.RECEIVED,
+            Problem(
+                rows[0].places["electricity"],
+                f"{station.name} {month} 修订后的应收小于已经到账的金额",
+                "请先更正到账记录，再导入修订的结算单",
+            ),
+            rows[0].row_number,
+            rows[0].line.account_number,
+        )
         for component, total in totals.items()
-        if total
-    }
-
-
-def _duplicates(rows: list[StatementRow]) -> list[Problem]:
-    seen: dict[tuple[str, str, Decimal], int] = {}
-    problems = []
-    for row in rows:
-        key = (row.line.meter_number, row.line.tariff_window, row.line.previous_reading)
-        if key in seen:
-            problems.append(
-                Problem(
-                    row.places["account_number"],
-                    f"与第 {seen[key]} 行重复（同一户号、月份、电表和时段）",
-                    "请删去重复的一行",
-                )
-            )
-        seen.setdefault(key, row.row_number)
-    return problems
-
-
-def _line_values(settlement_id: str, number: int, row: StatementRow) -> dict[str, object]:
-    values: dict[str, object] = {one.name: getattr(row.line, one.name) for one in fields(row.line)}
-    for name in ("previous_reading", "current_reading", "electricity_price", "subsidy_price"):
-        values[name] = f"{values[name]:f}"
-    place = row.places["exported_energy"]
-    return values | {"settlement_id": settlement_id, "line_no": number, "place": place}
+        if known.received_fen(station.id, month, component) > max(total, 0)
+    ]

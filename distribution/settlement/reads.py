@@ -5,15 +5,17 @@ remittances. A village sees a joint station's figures as its own part.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import Session
 
+from distribution.settlement.bank.tables import BankDifferenceRow, BankDifferenceShareRow
+from distribution.settlement.intake.tables import SettlementDetailRow
 from distribution.settlement.tables import (
     CostRow,
     ReceiptRow,
@@ -23,14 +25,17 @@ from distribution.settlement.tables import (
     SettlementLineRow,
     SettlementRow,
 )
-from distribution.types import Component, Receivable, Settlement, SettlementLine
+from distribution.types import Component, LineDetail, Receivable, Settlement, SettlementLine
 from registry.actors import Actor, Permission, in_area, scope
 from registry.stations import StationRow, station_in_area
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Money that arrived [fen] for a station, component and settlement month; `shares` are the villages'."""
+    """Money that arrived [fen] for a station, component and settlement month; `shares` are the villages'.
+
+    A correction is negative and names the receipt that it takes back.
+    """
 
     id: str
     station_id: str
@@ -41,11 +46,15 @@ class Receipt:
     bank_reference: str
     source: str
     shares: tuple[tuple[str, int], ...]
+    corrects: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A cost of a village and month [fen]; `paid_on` is None until the bank has paid it."""
+    """A cost of a village and month [fen]; `paid_on` is None until the bank has paid it.
+
+    A correction is negative and names the cost that it takes back.
+    """
 
     id: str
     village_code: str
@@ -57,6 +66,7 @@ class Cost:
     paid_on: date | None
     voucher: str
     station_id: str
+    corrects: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +118,28 @@ def settlements(
             & (newest.c.month == SettlementRow.month)
             & (newest.c.last == SettlementRow.revision),
         )
-        .where(station_in_area(actor))
+        .where(station_in_area(actor), has_lines())
     )
     return _settlements(session, statement, month, station_id)
+
+
+def has_lines() -> ColumnElement[bool]:
+    """Return the condition on `SettlementRow` that the bill was not taken back."""
+    return exists().where(SettlementLineRow.settlement_id == SettlementRow.id)
 
 
 def billed_energy(session: Session, station_ids: Collection[str], month: str) -> dict[str, int]:
     """Return the exported energy [Wh] of the stations that have a bill for a month; unscoped.
 
-    A later revision replaces the earlier one.
+    A later revision replaces the earlier one; a bill that was taken back counts as none.
     """
-    statement = select(SettlementRow.station_id, SettlementRow.exported_energy_wh).where(
+    columns = (SettlementRow.station_id, SettlementRow.exported_energy_wh, has_lines())
+    statement = select(*columns).where(
         SettlementRow.month == month, SettlementRow.station_id.in_(station_ids)
     )
-    return {row[0]: row[1] for row in session.execute(statement.order_by(SettlementRow.revision))}
+    rows = session.execute(statement.order_by(SettlementRow.revision)).all()
+    last = {station_id: energy if billed else None for station_id, energy, billed in rows}
+    return {station_id: energy for station_id, energy in last.items() if energy is not None}
 
 
 def village_bills(session: Session, village_code: str) -> tuple[VillageBill, ...]:
@@ -165,7 +183,7 @@ def _settlements(
         query = query.where(SettlementRow.station_id == station_id)
     order = (SettlementRow.month, SettlementRow.station_id, SettlementRow.revision)
     rows = session.scalars(query.order_by(*order)).all()
-    lines = _lines(session, [row.id for row in rows])
+    lines, details = _lines(session, [row.id for row in rows])
     return tuple(
         Settlement(
             row.id,
@@ -178,21 +196,44 @@ def _settlements(
             row.local_subsidy_fen,
             row.exported_energy_wh,
             row.source,
+            details[row.id],
         )
         for row in rows
     )
 
 
-def _lines(session: Session, ids: Sequence[str]) -> dict[str, tuple[SettlementLine, ...]]:
-    found: dict[str, list[SettlementLine]] = defaultdict(list)
+def _lines(
+    session: Session, ids: Sequence[str]
+) -> tuple[dict[str, tuple[SettlementLine, ...]], dict[str, tuple[LineDetail, ...]]]:
+    """Return the lines of bills, and of each line what stands beside its amounts."""
+    lines: dict[str, tuple[SettlementLine, ...]] = dict.fromkeys(ids, ())
+    details: dict[str, tuple[LineDetail, ...]] = dict.fromkeys(ids, ())
+    same = (SettlementDetailRow.settlement_id == SettlementLineRow.settlement_id) & (
+        SettlementDetailRow.line_no == SettlementLineRow.line_no
+    )
     for start in range(0, len(ids), 500):
-        statement = select(SettlementLineRow).where(
-            SettlementLineRow.settlement_id.in_(ids[start : start + 500])
+        statement = (
+            select(SettlementLineRow, SettlementDetailRow)
+            .outerjoin(SettlementDetailRow, same)
+            .where(SettlementLineRow.settlement_id.in_(ids[start : start + 500]))
         )
         order = (SettlementLineRow.settlement_id, SettlementLineRow.line_no)
-        for row in session.scalars(statement.order_by(*order)):
-            found[row.settlement_id].append(line_of(row))
-    return defaultdict(tuple, {key: tuple(lines) for key, lines in found.items()})
+        for row, detail in session.execute(statement.order_by(*order)):
+            lines[row.settlement_id] += (line_of(row),)
+            details[row.settlement_id] += (LineDetail() if detail is None else detail_of(detail),)
+    return lines, details
+
+
+def detail_of(row: SettlementDetailRow) -> LineDetail:
+    """Return what stands beside the amounts of a stored line."""
+    return LineDetail(
+        row.invoice_number,
+        row.invoice_state,
+        row.payee,
+        row.previous_read_on,
+        row.current_read_on,
+        row.adjustment_reason,
+    )
 
 
 def line_of(row: SettlementLineRow) -> SettlementLine:
@@ -238,6 +279,21 @@ def received_parts(session: Session, station_id: str, month: str) -> dict[Compon
     return dict(parts)
 
 
+def written_off_parts(session: Session, station_id: str, month: str) -> dict[Component, dict[str, int]]:
+    """Return what each village lost [fen] of a station's month within tolerance, by component; unscoped."""
+    parts: dict[Component, dict[str, int]] = defaultdict(dict)
+    keys = (BankDifferenceRow.component, BankDifferenceShareRow.village_code)
+    statement = (
+        select(*keys, func.sum(BankDifferenceShareRow.amount_fen))
+        .join(BankDifferenceShareRow, BankDifferenceShareRow.difference_id == BankDifferenceRow.id)
+        .where(BankDifferenceRow.station_id == station_id, BankDifferenceRow.month == month)
+        .group_by(*keys)
+    )
+    for component, village, amount in session.execute(statement):
+        parts[Component(component)][village] = int(amount)
+    return dict(parts)
+
+
 def outstanding(session: Session, actor: Actor, village_code: str, until: str) -> tuple[Receivable, ...]:
     """Return what a village is still owed of months up to and with `until`, by station and component."""
     actor.require(Permission.VIEW_MONEY)
@@ -261,9 +317,11 @@ def outstanding(session: Session, actor: Actor, village_code: str, until: str) -
         .order_by(SettlementRow.month, SettlementRow.station_id, ReceivableRow.component)
     )
     received = _received_by_village(session, village_code)
+    lost = _written_off_by_village(session, village_code)
     parts = []
     for row, component, amount in session.execute(owed):
-        rest = amount - received.get((row.station_id, row.month, component), 0)
+        key = (row.station_id, row.month, component)
+        rest = amount - received.get(key, 0) - lost.get(key, 0)
         if rest:
             parts.append(Receivable(Component(component), rest, row.month, row.id, row.station_id))
     return tuple(parts)
@@ -275,6 +333,17 @@ def _received_by_village(session: Session, village_code: str) -> dict[tuple[str,
         select(*keys, func.sum(ReceiptShareRow.amount_fen))
         .join(ReceiptShareRow, ReceiptShareRow.receipt_id == ReceiptRow.id)
         .where(ReceiptShareRow.village_code == village_code)
+        .group_by(*keys)
+    )
+    return {(row[0], row[1], row[2]): int(row[3]) for row in session.execute(statement)}
+
+
+def _written_off_by_village(session: Session, village_code: str) -> dict[tuple[str, str, str], int]:
+    keys = (BankDifferenceRow.station_id, BankDifferenceRow.month, BankDifferenceRow.component)
+    statement = (
+        select(*keys, func.sum(BankDifferenceShareRow.amount_fen))
+        .join(BankDifferenceShareRow, BankDifferenceShareRow.difference_id == BankDifferenceRow.id)
+        .where(BankDifferenceShareRow.village_code == village_code)
         .group_by(*keys)
     )
     return {(row[0], row[1], row[2]): int(row[3]) for row in session.execute(statement)}
@@ -323,6 +392,7 @@ def receipts(  # noqa: PLR0913, each filter may be left out
             row.bank_reference,
             row.source,
             tuple(parts[row.id]),
+            row.corrects or "",
         )
         for row in rows
     )
@@ -353,6 +423,7 @@ def costs(
             row.paid_on,
             row.voucher,
             row.station_id,
+            row.corrects or "",
         )
         for row in rows
     )
@@ -369,3 +440,13 @@ def remittances(session: Session, actor: Actor, *, village_code: str = "") -> tu
         Remittance(row.id, row.village_code, row.amount_fen, row.remitted_on, row.bank_reference)
         for row in rows
     )
+
+
+_Record = TypeVar("_Record", Receipt, Cost)
+
+
+def uncorrected(every: Iterable[_Record]) -> tuple[_Record, ...]:
+    """Return the records that stand: neither a correction nor what one takes back."""
+    listed = tuple(every)
+    taken_back = {one.corrects for one in listed if one.corrects}
+    return tuple(one for one in listed if not one.corrects and one.id not in taken_back)
