@@ -21,13 +21,9 @@ from api.demo.registration import played, register_attendance
 from distribution.plans.tables import publish
 from distribution.settlement.columns import load_layout
 from distribution.settlement.imports import import_statement
-from distribution.settlement.receipts import (
-    CostFact,
-    RemittanceFact,
-    import_receipts,
-    record_cost,
-    record_remittance,
-)
+from distribution.settlement.receipts import import_receipts
+from distribution.settlement.receivables.remittances import RemittanceFact, record_remittance
+from distribution.settlement.spending.costs import CostFact, record_cost
 from distribution.settlement.statements import read_statement
 from distribution.settlement.tables import CostRow, ReceiptRow, ReceiptShareRow
 from registry.actors import Actor

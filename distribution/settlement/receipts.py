@@ -1,18 +1,20 @@
-"""Money facts that people bring: bank receipts, costs with vouchers, remittances to villages.
+"""Bank receipts by account, component and month: read, placed, recorded once, corrected by a negative row.
 
-Owns how these facts are recorded, once each. A receipt is split over the villages in proportion to what
-each is still owed of that station, month and component, so that nobody receives more than is owed and a
-month paid in full leaves nothing behind.
+Owns the receipt, whoever makes it: a list that already names accounts and months, or a match of bank lines.
+A receipt is split over the villages in proportion to what each is still owed of that station, month and
+component, so that nobody receives more than is owed and a month paid in full leaves nothing behind.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from distribution.money import split, yuan
+from distribution.settlement.bank.linking import lines_by_reference, link_receipts
 from distribution.settlement.columns import Layout, RowReader, find_heading
 from distribution.settlement.imports import (
     FileFacts,
@@ -21,16 +23,21 @@ from distribution.settlement.imports import (
     stations_by_account,
     unknown_account,
 )
-from distribution.settlement.reads import effective_settlement, receivable_parts, received_parts
+from distribution.settlement.reads import (
+    effective_settlement,
+    receipts,
+    receivable_parts,
+    received_parts,
+    written_off_parts,
+)
 from distribution.settlement.statements import sha256_of
-from distribution.settlement.tables import CostRow, ReceiptRow, ReceiptShareRow, RemittanceRow
+from distribution.settlement.tables import ReceiptRow, ReceiptShareRow
 from distribution.types import Component
 from documents.cells import CellKind
 from documents.reading import FileRefusedError, read_sheets
 from registry.actors import Actor, Permission
-from registry.stations import Station, shares, station
+from registry.stations import Station
 from store.canonical import content_hash
-from store.periods import Period
 from store.problem import Problem, ProblemsError
 
 REQUIRED = ("account_number", "component", "month", "amount", "received_on", "bank_reference")
@@ -55,35 +62,6 @@ class ReceiptFact:
     received_on: date
     bank_reference: str
     place: str = "录入"
-
-
-@dataclass(frozen=True, slots=True)
-class CostFact:
-    """A cost [fen] of a village, or of a station and then split over its villages, with its voucher.
-
-    `kind` is a name of the plan (`maintenance`, `land_rent`, `insurance` …); `voucher` names the document
-    or the SHA-256 of its photo.
-    """
-
-    month: str
-    kind: str
-    text: str
-    amount_fen: int
-    incurred_on: date
-    voucher: str
-    village_code: str = ""
-    station_id: str = ""
-    paid_on: date | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RemittanceFact:
-    """Money passed on from the county's account to a village's [fen], with the bank's reference."""
-
-    village_code: str
-    amount_fen: int
-    remitted_on: date
-    bank_reference: str
 
 
 def read_receipts(
@@ -157,6 +135,8 @@ def record_receipts(
     """Record bank credits; one that cannot be placed becomes a problem and stops no other."""
     actor.require(Permission.IMPORT_SETTLEMENT)
     known = stations_by_account(session, actor)
+    lines = lines_by_reference(session, actor, {fact.bank_reference for fact in facts})
+    rests = {reference: line.rest_fen for reference, line in lines.items()}
     added, unchanged, problems = [], [], []
     for fact in facts:
         place = known.get(fact.account_number)
@@ -170,14 +150,35 @@ def record_receipts(
             unchanged += [receipt_id] if same else []
             problems += [] if same else [_conflict(fact, present)]
             continue
-        parts = _receipt_parts(session, place, fact)
+        over = fact.amount_fen - rests.get(fact.bank_reference, fact.amount_fen)
+        parts = _receipt_parts(session, place, fact) if over <= 0 else _over_line(fact, over)
         if isinstance(parts, Problem):
             problems.append(parts)
             continue
         added.append(receipt_id)
+        if fact.bank_reference in rests:
+            rests[fact.bank_reference] -= fact.amount_fen
         if not dry_run:
-            _write_receipt(session, actor, (receipt_id, place, fact, parts), now)
+            new = NewReceipt(
+                receipt_id,
+                place.id,
+                fact.component,
+                fact.month,
+                fact.amount_fen,
+                fact.received_on,
+                fact.bank_reference,
+                fact.place,
+                parts,
+            )
+            write_receipt(session, actor, new, now)
+    if not dry_run and lines:
+        link_receipts(session, actor, set(lines), now)
     return ImportResult("", "", dry_run, tuple(added), (), tuple(unchanged), tuple(problems))
+
+
+def _over_line(fact: ReceiptFact, over_fen: int) -> Problem:
+    what = f"流水号 {fact.bank_reference} 的银行流水已核对或不够，多 {yuan(over_fen)} 元"
+    return Problem(fact.place, what, "请核对银行流水；已核对的先撤销核对")
 
 
 def receipt_key(station_id: str, fact: ReceiptFact) -> str:
@@ -195,16 +196,24 @@ def _conflict(fact: ReceiptFact, present: ReceiptRow) -> Problem:
     )
 
 
+def open_parts(session: Session, station_id: str, month: str, component: Component) -> dict[str, int] | None:
+    """Return what each village is still owed [fen] of a bill's component; None without a bill; unscoped."""
+    settlement = effective_settlement(session, station_id, month)
+    if settlement is None:
+        return None
+    owed = receivable_parts(session, settlement.id).get(component, {})
+    had = received_parts(session, station_id, month).get(component, {})
+    lost = written_off_parts(session, station_id, month).get(component, {})
+    return {village: amount - had.get(village, 0) - lost.get(village, 0) for village, amount in owed.items()}
+
+
 def _receipt_parts(session: Session, place: Station, fact: ReceiptFact) -> dict[str, int] | Problem:
     """Split a receipt by what each village is still owed, or say why it cannot be placed."""
-    settlement = effective_settlement(session, place.id, fact.month)
-    if settlement is None:
+    rest = open_parts(session, place.id, fact.month, fact.component)
+    if rest is None:
         return Problem(
             fact.place, f"{place.name} 没有 {fact.month} 的结算单，到账无从核对", "请先导入该月结算单"
         )
-    owed = receivable_parts(session, settlement.id).get(fact.component, {})
-    had = received_parts(session, place.id, fact.month).get(fact.component, {})
-    rest = {village: amount - had.get(village, 0) for village, amount in owed.items()}
     total = sum(rest.values())
     if fact.amount_fen > total:
         return Problem(
@@ -218,133 +227,59 @@ def _receipt_parts(session: Session, place: Station, fact: ReceiptFact) -> dict[
     return dict(zip(villages, amounts, strict=True))
 
 
-def _write_receipt(
-    session: Session, actor: Actor, what: tuple[str, Station, ReceiptFact, dict[str, int]], now: datetime
-) -> None:
-    receipt_id, place, fact, parts = what
-    session.add(
-        ReceiptRow(
-            id=receipt_id,
-            station_id=place.id,
-            component=fact.component.value,
-            month=fact.month,
-            amount_fen=fact.amount_fen,
-            received_on=fact.received_on,
-            bank_reference=fact.bank_reference,
-            source=fact.place,
-            corrects=None,
-            recorded_at=now,
-            recorded_by=actor.user_id,
-        )
-    )
+@dataclass(frozen=True, slots=True)
+class NewReceipt:
+    """A receipt as it is to be written: its row's values, and each village's part [fen]."""
+
+    id: str
+    station_id: str
+    component: Component
+    month: str
+    amount_fen: int
+    received_on: date
+    bank_reference: str
+    source: str
+    parts: Mapping[str, int]
+    corrects: str | None = None
+
+
+def write_receipt(session: Session, actor: Actor, new: NewReceipt, now: datetime) -> None:
+    """Write a receipt and its parts; whether it fits was judged before, and is judged by the database too."""
+    values = {one.name: getattr(new, one.name) for one in fields(new) if one.name != "parts"}
+    values["component"] = new.component.value
+    session.add(ReceiptRow(**values, recorded_at=now, recorded_by=actor.user_id))
     session.flush()
-    values = [
-        {"receipt_id": receipt_id, "village_code": village, "amount_fen": amount}
-        for village, amount in parts.items()
+    parts = [
+        {"receipt_id": new.id, "village_code": village, "amount_fen": amount}
+        for village, amount in new.parts.items()
         if amount
     ]
-    session.execute(insert(ReceiptShareRow), values)
+    session.execute(insert(ReceiptShareRow), parts)
 
 
-def record_cost(session: Session, actor: Actor, fact: CostFact, now: datetime) -> tuple[str, ...]:
-    """Record a cost and return its ids, one per village; the same voucher, month and kind only once.
+def correct_receipt(session: Session, actor: Actor, receipt_id: str, reason: str, now: datetime) -> str:
+    """Take a receipt back by a negative row that names it; returns the new row's id, the same when repeated.
 
-    Raises ProblemsError when it names no village of the actor's area, has no voucher or no amount.
+    Raises ProblemsError without a reason or for a receipt outside the area. The right one is recorded anew.
     """
     actor.require(Permission.IMPORT_SETTLEMENT)
-    parts = _cost_parts(session, actor, fact)
-    ids = []
-    for village, amount in parts.items():
-        key = content_hash([village, fact.month, fact.kind, fact.voucher, fact.station_id])[:32]
-        ids.append(f"cost:{key}")
-        if amount and session.get(CostRow, ids[-1]) is None:
-            session.add(
-                CostRow(
-                    id=ids[-1],
-                    village_code=village,
-                    month=fact.month,
-                    kind=fact.kind,
-                    text=fact.text,
-                    amount_fen=amount,
-                    incurred_on=fact.incurred_on,
-                    paid_on=fact.paid_on,
-                    voucher=fact.voucher,
-                    station_id=fact.station_id,
-                    corrects=None,
-                    recorded_at=now,
-                    recorded_by=actor.user_id,
-                )
-            )
-    session.flush()
-    return tuple(ids)
-
-
-def _cost_parts(session: Session, actor: Actor, fact: CostFact) -> dict[str, int]:
-    problems = []
-    if fact.amount_fen <= 0:
-        problems.append(Problem("费用金额", "须大于零", "请填写凭证上的金额"))
-    if not fact.voucher:
-        problems.append(Problem("费用凭证", "没有凭证", "请上传发票或收据的照片，或填写凭证号"))
-    if fact.station_id:
-        place = station(session, actor, fact.station_id)
-        owners = () if place is None else shares(session, place.id, Period.parse(fact.month).start)
-        villages = [owner.village_code for owner in owners]
-        weights = [owner.weight for owner in owners]
-    else:
-        villages, weights = ([fact.village_code], [1]) if actor.covers(fact.village_code) else ([], [])
-    if not villages or not villages[0]:
-        problems.append(Problem("费用归属", "没有您辖区内的村或电站", "请选择村或电站"))
-    if problems:
-        raise ProblemsError(problems)
-    return dict(zip(villages, split(fact.amount_fen, weights, villages), strict=True))
-
-
-def record_remittance(session: Session, actor: Actor, fact: RemittanceFact, now: datetime) -> str:
-    """Record money passed on to a village and return its id; the same bank reference only once.
-
-    Raises ProblemsError for a village outside the area, or the same reference with another amount.
-    """
-    actor.require(Permission.IMPORT_SETTLEMENT)
-    village, amount_fen, reference = fact.village_code, fact.amount_fen, fact.bank_reference
-    if not actor.covers(village) or amount_fen <= 0 or not reference:
-        raise ProblemsError([Problem("拨付", "村、金额或流水号不完整", "请填写辖区内的村、金额和银行流水号")])
-    statement = select(RemittanceRow).where(
-        RemittanceRow.village_code == village, RemittanceRow.bank_reference == reference
-    )
-    present = session.scalar(statement)
-    if present is not None:
-        if present.amount_fen != amount_fen:
-            raise ProblemsError(
-                [
-                    Problem(
-                        "拨付", f"流水号 {reference} 已登记为 {yuan(present.amount_fen)} 元", "请核对流水号"
-                    )
-                ]
-            )
-        return present.id
-    remittance_id = f"remittance:{content_hash([village, reference])[:32]}"
-    session.add(
-        RemittanceRow(
-            id=remittance_id,
-            village_code=village,
-            amount_fen=amount_fen,
-            remitted_on=fact.remitted_on,
-            bank_reference=reference,
-            recorded_at=now,
-            recorded_by=actor.user_id,
+    found = receipts(session, actor, ids=(receipt_id,))
+    if not found or found[0].amount_fen < 0 or not reason.strip():
+        raise ProblemsError([Problem("更正到账", "没有这笔到账，或没有写明原因", "请从列表中选择并写明原因")])
+    old = found[0]
+    correction_id = f"receipt:{content_hash(['correction', receipt_id])[:32]}"
+    if session.get(ReceiptRow, correction_id) is None:
+        negative = NewReceipt(
+            correction_id,
+            old.station_id,
+            old.component,
+            old.month,
+            -old.amount_fen,
+            old.received_on,
+            f"{old.bank_reference} 冲正 {receipt_id[-6:]}",
+            f"更正：{reason.strip()}",
+            {village: -amount for village, amount in old.shares},
+            receipt_id,
         )
-    )
-    session.flush()
-    return remittance_id
-
-
-__all__ = [
-    "CostFact",
-    "ReceiptFact",
-    "RemittanceFact",
-    "import_receipts",
-    "read_receipts",
-    "record_cost",
-    "record_receipts",
-    "record_remittance",
-]
+        write_receipt(session, actor, negative, now)
+    return correction_id

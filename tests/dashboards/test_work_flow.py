@@ -112,7 +112,7 @@ def test_finance_sends_the_money_and_takes_the_answer(county, browse):
 
 def remit(session, county, run) -> None:
     from distribution.closing.facts import book_facts
-    from distribution.settlement.receipts import RemittanceFact, record_remittance
+    from distribution.settlement.receivables.remittances import RemittanceFact, record_remittance
 
     today = county.clock[0].date()
     fact = RemittanceFact(run.book, run.amount_fen, today, f"拨付-{run.book}-{OPEN}")

@@ -18,13 +18,9 @@ from distribution.payout.payouts import BatchOrder
 from distribution.plans.tables import publish
 from distribution.settlement.columns import load_layout
 from distribution.settlement.imports import import_statement
-from distribution.settlement.receipts import (
-    CostFact,
-    RemittanceFact,
-    import_receipts,
-    record_cost,
-    record_remittance,
-)
+from distribution.settlement.receipts import import_receipts
+from distribution.settlement.receivables.remittances import RemittanceFact, record_remittance
+from distribution.settlement.spending.costs import CostFact, record_cost
 from distribution.settlement.statements import read_statement
 from registry.actors import SYSTEM, Actor, Role
 from registry.divisions import Division, add_division

@@ -18,7 +18,7 @@ from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.ledger.balances import balances, verify_books
 from distribution.ledger.journal import journals
 from distribution.payout.payouts import BatchOrder, PayoutFilter, payouts
-from distribution.settlement.receipts import RemittanceFact, record_remittance
+from distribution.settlement.receivables.remittances import RemittanceFact, record_remittance
 from distribution.verification import verify
 from registry.actors import SYSTEM, Actor, Role
 from store.problem import ProblemsError

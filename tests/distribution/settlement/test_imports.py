@@ -5,7 +5,7 @@ import pytest
 from distribution.closing.facts import book_facts
 from distribution.ledger.balances import balances
 from distribution.settlement.reads import outstanding, receipts, revisions, settlements
-from distribution.settlement.receipts import CostFact, record_cost
+from distribution.settlement.spending.costs import CostFact, record_cost
 from registry.actors import SYSTEM, Actor, NotPermittedError, Role
 from store.problem import ProblemsError
 
