@@ -197,7 +197,6 @@ def _usual(turn: Pass) -> dict[str, float]:
 def estimate_losses(database: Database, series: SeriesStore, now: datetime) -> int:
     """Estimate anew what alarms that stop the output have cost by `now` [UTC]; returns how many changed."""
     with database.reading() as session:
-        inverters = working_inverters(session, SYSTEM, local_date(now))
-        estimated = estimates(session, series, inverters, now)
+        estimated = estimates(session, series, now)
     with database.transaction() as session:
         return keep_estimates(session, estimated)

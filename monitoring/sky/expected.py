@@ -13,6 +13,7 @@ from monitoring.sky.tracks import Floats, Integers, Outputs
 WITNESSES_AT_LEAST = 3
 RATIO_FROM = 0.05
 RATIO_LIMITS = (0.5, 1.6)
+DAY_S = 86_400.0
 
 
 def medians_of_others(outputs: Outputs) -> Floats:
@@ -58,6 +59,21 @@ def usual_ratio(output: Outputs, expected: Floats) -> float:
         return 1.0
     ratio = float(output[both].sum() / expected[both].sum())
     return float(np.clip(ratio, *RATIO_LIMITS))
+
+
+def filled_by_time_of_day(slots: Floats, values: Floats) -> Floats:
+    """Return values with each hole filled by the median of the same time of other days, where there is one.
+
+    `slots` are the times of the values [s since 1970].
+    """
+    moments = np.round(slots % DAY_S)
+    filled = values.copy()
+    known = ~np.isnan(values)
+    for moment in np.unique(moments[~known]):
+        alike = values[known & (moments == moment)]
+        if len(alike):
+            filled[~known & (moments == moment)] = float(np.median(alike))
+    return filled
 
 
 def grouped_means(outputs: Outputs, groups: Sequence[Sequence[int]], rated: Floats) -> Floats:

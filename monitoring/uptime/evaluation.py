@@ -11,18 +11,11 @@ from datetime import UTC, datetime
 import numpy as np
 from sqlalchemy.orm import Session
 
-from monitoring.sky.expected import (
-    WITNESSES_AT_LEAST,
-    grouped_means,
-    median_of,
-    medians,
-    medians_of_others,
-    usual_ratio,
-)
 from monitoring.sky.light import Evidence, Light, Place, expected_from_irradiance, light
 from monitoring.sky.rules import AUTO, Basis, LightRule
-from monitoring.sky.tracks import NOTHING, Floats, Outputs, Track
+from monitoring.sky.tracks import Track
 from monitoring.uptime.causes import OUTAGE_AT_LEAST_H, Cause
+from monitoring.uptime.comparable import Expected, comparable, scaled
 from monitoring.uptime.gathering import Gathered, gather, irradiance
 from monitoring.uptime.judging.gaps import CREDIBLE_FACTOR
 from monitoring.uptime.judging.partition import hours_of, partition
@@ -45,7 +38,6 @@ from registry.divisions import division_names
 from registry.stations import devices, stations
 from store.series import SeriesStore
 
-COMPARABLE_AT_LEAST = 4
 TOWNSHIP_DIGITS, COUNTY_DIGITS, CODE_DIGITS = 9, 6, 12
 
 
@@ -83,69 +75,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sky:
-    """What every device should have given, and what the plant's light is judged by; rows by device."""
-
-    expected: Sequence[Track]
-    neighbours: Mapping[int, Track]
-    own: Mapping[int, Track]
-
-
-def _track(slots: Floats, values: Floats) -> Track:
-    return Track(slots, values.astype(np.float64))
-
-
-def _sky(gathered: Gathered, plants: Sequence[Plant], rows: Sequence[Sequence[int]]) -> _Sky:
-    """Compare plants with each other where there are enough of them, else machines of one plant."""
-    outputs, slots = gathered.outputs, gathered.slots
-    expected: list[Track] = [NOTHING] * len(gathered.machines)
-    neighbours: dict[int, Track] = {}
-    own = {n: _track(slots, median_of(outputs[list(members)])) for n, members in enumerate(rows) if members}
-    others = _others(gathered, len(plants), rows)
-    for number, members in enumerate(rows):
-        if members and not np.isnan(others[number]).all():
-            neighbours[number] = _track(slots, others[number])
-            for member in members:
-                expected[member] = _scaled(slots, others[number], outputs[member])
-        elif len(members) >= COMPARABLE_AT_LEAST:
-            within = medians_of_others(outputs[list(members)])
-            for position, member in enumerate(members):
-                expected[member] = _scaled(slots, within[position], outputs[member])
-    return _Sky(expected, neighbours, own)
-
-
-def _others(gathered: Gathered, plants: int, rows: Sequence[Sequence[int]]) -> Floats:
-    """Return for each plant the median output of the others, NaN where fewer than three reported.
-
-    With few plants the machines of the others are asked one by one.
-    """
-    outputs = gathered.outputs
-    if plants >= COMPARABLE_AT_LEAST:
-        rated = np.array([machine.rated_power_w for machine in gathered.machines])
-        return medians_of_others(grouped_means(outputs, rows, rated))
-    found = np.full((plants, outputs.shape[1]), np.nan)
-    for number, members in enumerate(rows):
-        apart = np.delete(outputs, list(members), axis=0)
-        if len(apart):
-            middle, counts = medians(apart)
-            found[number] = np.where(counts >= WITNESSES_AT_LEAST, middle, np.nan)
-    return found
-
-
-def _scaled(slots: Floats, others: Floats, output: Outputs) -> Track:
-    """Return what others gave times how the device usually stands to them."""
-    return _track(slots, others * usual_ratio(output, others))
-
-
-@dataclass(frozen=True, slots=True)
 class _Judge:
-    """Judges the machines of one plant."""
+    """Judges the machines of one plant; `expected` is by the number of the machine in `gathered`."""
 
     gathered: Gathered
     question: Question
     plant: Plant
     light: Light
-    sky: _Sky
+    expected: Mapping[int, Expected]
     measured: Track
 
     def device(self, number: int) -> DeviceUptime:
@@ -165,23 +102,24 @@ class _Judge:
         )
 
     def _setting(self, number: int, machine: Machine, runs: Runs) -> Setting:
-        expected = self.sky.expected[number]
-        if not len(expected.times) and len(self.measured.times):
+        slots, output = self.gathered.slots, self.gathered.outputs[number]
+        expected = self.expected[number]
+        if not len(expected.told.times) and len(self.measured.times):
             # Without comparable machines the sensor tells, times how this machine usually stands to it.
-            shape = expected_from_irradiance(self.measured).at(self.gathered.slots)
-            expected = _scaled(self.gathered.slots, shape, self.gathered.outputs[number])
+            expected = scaled(slots, expected_from_irradiance(self.measured).at(slots), output)
         calendar = self.plant.calendar
         return Setting(
             float(runs.edges[0]),
             float(runs.edges[-1]),
             machine.rated_power_w,
             self.light.track,
-            expected,
+            expected.told,
             self.plant.spans(machine, calendar.planned),
             self.plant.spans(machine, calendar.ordered),
             self.plant.spans(machine, calendar.majeure),
             float(self.gathered.finest_wh[number]),
-            _track(self.gathered.slots, self.gathered.outputs[number]),
+            Track(slots, output.astype(np.float64)),
+            expected.usual,
         )
 
 
@@ -267,19 +205,20 @@ def evaluate_plants(
     gathered = gather(series, machines, interval)
     bounds = np.concatenate([[0], np.cumsum([len(plant.machines) for plant in plants])])
     rows = [range(int(bounds[n]), int(bounds[n + 1])) for n in range(len(plants))]
-    sky = _sky(gathered, plants, rows)
+    rated = np.array([machine.rated_power_w for machine in gathered.machines])
+    sky = comparable(gathered.slots, gathered.outputs, rows, rated)
     found: list[DeviceUptime] = []
     shown: list[Plant] = []
     for number, plant in enumerate(plants):
         if id(plant) not in wanted or not plant.machines:
             continue
         measured = irradiance(series, plant.sensors, interval)
-        comparable = sky.neighbours.get(number, NOTHING)
-        own = sky.own.get(number, NOTHING)
-        if not len(comparable.times) and question.rule.basis is Basis.EXPECTED:
-            comparable = own
-        seen = light(Evidence(plant.place, measured, comparable, own), gathered.interval, question.rule)
-        judge = _Judge(gathered, question, plant, seen, sky, measured)
+        neighbours, own = sky.neighbours(number), sky.own(number)
+        if not len(neighbours.times) and question.rule.basis is Basis.EXPECTED:
+            neighbours = own
+        seen = light(Evidence(plant.place, measured, neighbours, own), gathered.interval, question.rule)
+        expected = dict(zip(rows[number], sky.expected(number), strict=True))
+        judge = _Judge(gathered, question, plant, seen, expected, measured)
         found += [judge.device(row) for row in rows[number]]
         shown.append(plant)
     return Evaluation(question.start, question.end, question.rule, tuple(found), tuple(shown))

@@ -14,7 +14,7 @@ from monitoring.calendar.dispatch import DispatchKind, dispatch_between
 from monitoring.calendar.planned import planned_between
 from monitoring.sky.light import Place
 from monitoring.uptime.judging.setting import Span
-from registry.actors import SYSTEM
+from registry.actors import SYSTEM, area_prefix
 from registry.stations import Device, DeviceKind, Station, devices
 from store.periods import local_midnight
 from store.samples import Sample
@@ -83,7 +83,7 @@ class Plant:
     def _concerns(self, machine: Machine, subject_id: str) -> bool:
         if subject_id in {machine.device_id, machine.group}:
             return True
-        area = subject_id.rstrip("0") if subject_id.isdigit() else ""
+        area = area_prefix(subject_id) if subject_id.isdigit() else ""
         return (
             bool(area) and len(subject_id) == len(self.division_code) and self.division_code.startswith(area)
         )

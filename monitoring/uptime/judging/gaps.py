@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring.sky.tracks import Flags, Floats
+from monitoring.sky.tracks import Flags, Floats, Track
 from monitoring.uptime.causes import OUTAGE_AT_LEAST_H, Cause
 from monitoring.uptime.judging.reasons import CAUSE_OF, Reason
 from monitoring.uptime.judging.setting import HOUR, Setting
@@ -58,10 +58,10 @@ class _Gain:
     doubt_wh: float
 
 
-def should_wh(setting: Setting, edges: Floats) -> Floats:
-    """Return what the device should have given between edges [Wh], NaN where too little tells."""
-    means, known = setting.expected.means(edges)
-    should = means * np.diff(edges) / HOUR * setting.rated_power_w
+def should_wh(expected: Track, rated_power_w: float, edges: Floats) -> Floats:
+    """Return what a device should have given between edges [Wh], NaN where too little tells."""
+    means, known = expected.means(edges)
+    should = means * np.diff(edges) / HOUR * rated_power_w
     return np.where(known >= KNOWN_SHARE, should, np.nan)
 
 
@@ -170,5 +170,5 @@ def _power_w(gain: _Gain, setting: Setting, stretch: Stretch, edges: Floats) -> 
     if gain.expected_wh is None:
         return np.full(len(edges) - 1, setting.rated_power_w)
     light_h = float(np.diff(stretch.edges)[stretch.light].sum()) / HOUR
-    power_w = should_wh(setting, edges) / np.diff(edges) * HOUR
+    power_w = should_wh(setting.expected, setting.rated_power_w, edges) / np.diff(edges) * HOUR
     return np.where(np.isnan(power_w), gain.expected_wh / light_h, power_w)

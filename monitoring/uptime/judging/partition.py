@@ -78,7 +78,7 @@ def _begun(runs: Runs, setting: Setting) -> tuple[Floats, _Work]:
         np.asarray(told != Told.MISSING, bool),
         np.full(len(middles), -1, np.int64),
         [],
-        should_wh(setting, edges),
+        should_wh(setting.expected, setting.rated_power_w, edges),
         np.zeros(len(middles)),
     )
     return edges, work
@@ -153,9 +153,13 @@ def _darken(runs: Runs, work: _Work) -> None:
     work.causes[dark] = Cause.DARK
 
 
-def _lost(work: _Work) -> Floats:
+def _lost(setting: Setting, edges: Floats, work: _Work) -> Floats:
     """Return what was not generated in each segment [Wh], NaN where nothing tells what should have been."""
-    return np.where(_STANDS[work.causes], work.should_wh, 0.0)
+    stands = _STANDS[work.causes]
+    lost = np.where(stands, work.should_wh, 0.0)
+    if np.isnan(lost).any() and len(setting.usual.times):
+        lost = np.where(np.isnan(lost), should_wh(setting.usual, setting.rated_power_w, edges), lost)
+    return lost
 
 
 def partition(runs: Runs, setting: Setting) -> Segments:
@@ -175,7 +179,7 @@ def partition(runs: Runs, setting: Setting) -> Segments:
         work.received,
         work.note,
         tuple(work.notes),
-        _lost(work),
+        _lost(setting, edges, work),
         work.doubt_s,
     )
 

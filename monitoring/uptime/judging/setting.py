@@ -28,9 +28,9 @@ class Setting:
     """What is needed beside a device's own runs to judge its period [start, end) [s since 1970].
 
     `light` is 1 where there was enough light, 0 where not, NaN where nothing tells; `expected` is what the
-    device should have given as a fraction of rated power (empty when unknown), `output` what it gave where it
-    was heard. `planned`, `ordered` and
-    `majeure` are what stands in the records. `finest_wh` is the smallest gain that its counter can tell.
+    device should have given as a fraction of rated power (empty when unknown), `usual` what stands for it in
+    a loss where nothing tells, `output` what it gave where it was heard. `planned`, `ordered` and `majeure`
+    are what stands in the records. `finest_wh` is the smallest gain that its counter can tell.
     """
 
     start: float
@@ -43,6 +43,7 @@ class Setting:
     majeure: Sequence[Span] = ()
     finest_wh: float = 0.0
     output: Track = NOTHING
+    usual: Track = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from monitoring.alarms.losses import HABIT
 from monitoring.alarms.reads import AlarmFilter
 from monitoring.alarms.watch import estimate_losses
+from monitoring.uptime.evaluation import Question, evaluate
+from registry.actors import SYSTEM
 from tests.monitoring.alarms.conftest import ALL, DEAD_GRID, FAULT, Watcher
 from tests.monitoring.conftest import bell, readings
 
@@ -50,6 +53,22 @@ def test_a_county_without_grid_is_measured_by_the_same_hours_of_other_days(watch
     (one,) = watcher.alarms()
     assert one.affected_power_w == 300_000
     assert one.lost_energy_wh == pytest.approx(6 * _expected_wh(one.opened_at, watcher.now), rel=0.1)
+
+
+@pytest.mark.parametrize("stopped", [["s1i1"], ["s2i1", "s2i2"], ALL])
+def test_an_alarm_and_its_outage_cost_the_same(watcher: Watcher, stopped) -> None:
+    wrong = FAULT if len(stopped) == 1 else DEAD_GRID
+    watcher.run(240, **dict.fromkeys(stopped, wrong))
+    _estimate(watcher)
+    alarms = watcher.alarms()
+    question = Question(min(one.opened_at for one in alarms) - HABIT, watcher.now)
+    with watcher.county.database.reading() as session:
+        found = evaluate(session, watcher.county.series, SYSTEM, question, watcher.now).outages()
+    assert {one.device_id for one in found} == set(stopped)
+    lost = sum(one.lost_wh for one in found)
+    (alarm,) = [one for one in alarms if not one.parent_id]
+    assert alarm.lost_energy_wh == pytest.approx(lost, rel=0.02)
+    assert lost == pytest.approx(len(stopped) * _expected_wh(alarm.opened_at, watcher.now), rel=0.1)
 
 
 def test_late_data_of_the_others_correct_the_estimate(watcher: Watcher) -> None:
