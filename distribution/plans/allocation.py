@@ -15,7 +15,8 @@ from distribution.types import Allocation, AllocationLine, PayeeKind, PlanInput,
 from store.periods import Period
 from store.problem import Problem, ProblemsError
 
-_KEPT_IN_PURSE = ("carry_over", "works")
+KEPT_IN_PURSE = ("carry_over", "works")
+"""The rests of purses that carry their balance into the next period."""
 _PARENT_LENGTHS = {"township": 9, "county": 6}
 _ONCE_A_PERIOD = frozenset(
     {"posts", "enrolled_amount", "class_table", "award", "spend", "debt_service", "fixed_first", "floor"}
@@ -51,7 +52,7 @@ def allocate(plan: Plan, inputs: PlanInput) -> Allocation:
 
 def _carry_in(book: Book) -> None:
     """Put the opening balances of purses that keep their money back; reserves and advances stay apart."""
-    carrying = {purse.name for purse in book.plan.purses if purse.rest in _KEPT_IN_PURSE}
+    carrying = {purse.name for purse in book.plan.purses if purse.rest in KEPT_IN_PURSE}
     apart = {purse.name for purse in book.plan.purses if purse.rest == "reserve"}
     apart |= {step.name for step in book.plan.steps}
     apart |= {getattr(step, "advance", "") for step in book.plan.steps}

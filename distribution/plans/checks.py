@@ -12,6 +12,7 @@ from distribution.plans.document import Plan
 from distribution.plans.notation.values import percent_text
 from distribution.plans.primitives.deductions.reserve import Reserve
 from distribution.plans.primitives.deductions.waterfall import Waterfall
+from distribution.plans.traps import find_traps
 from store.problem import Problem
 
 _CODE = re.compile(r"^\d{12}$")
@@ -31,6 +32,7 @@ def check_plan(plan: Plan) -> list[Problem]:
         *_income(plan),
         *_costs(plan),
         *_scope(plan),
+        *find_traps(plan),
     ]
 
 

@@ -46,6 +46,21 @@ def parse_money(value: object) -> int:
     return amount
 
 
+def parse_rate(value: object) -> Fraction:
+    """Read a price per unit in yuan (`800`, `"0.0385"`) as exact fen; raises ValueError for anything else."""
+    if isinstance(value, str) and "/" not in value and "%" not in value:
+        value = value.replace(",", "")
+    elif isinstance(value, str):
+        raise ValueError(f'“{value}” 不是单价：以元为单位，写成 800 或 "0.0385"')
+    return parse_fraction(value) * FEN_PER_YUAN
+
+
+def rate_text(rate_fen: Fraction) -> str:
+    """Return a price per unit in yuan: to the fen where it is whole fen, else all its decimals."""
+    whole = rate_fen.denominator == 1
+    return yuan(rate_fen.numerator) if whole else number_text(rate_fen / FEN_PER_YUAN)
+
+
 def number_text(value: Fraction) -> str:
     """Return an exact number as short text: `3`, `1.5`, `3/7`."""
     if value.denominator == 1:
@@ -79,6 +94,10 @@ def _serialize_money(amount_fen: int) -> str:
     return yuan(amount_fen).replace(",", "")
 
 
+def _serialize_rate(rate_fen: Fraction) -> str:
+    return rate_text(rate_fen).replace(",", "")
+
+
 Number = Annotated[
     Fraction,
     BeforeValidator(parse_fraction),
@@ -104,6 +123,22 @@ Money = Annotated[
                 {"type": "string", "pattern": r"^\d+(,\d{3})*(\.\d{1,2})?$"},
             ],
             "description": 'amount in yuan: 40000 or "40000.50"',
+        }
+    ),
+]
+
+
+Rate = Annotated[
+    Fraction,
+    BeforeValidator(parse_rate),
+    PlainSerializer(_serialize_rate, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": r"^\d+(,\d{3})*(\.\d+)?$"},
+            ],
+            "description": 'unit price in yuan, as many decimals as needed: 800 or "0.0385"',
         }
     ),
 ]

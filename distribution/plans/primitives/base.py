@@ -4,11 +4,12 @@ Owns the shape that all steps share. What a step does with the money stands in i
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distribution.types import HouseholdInput
 from store.periods import Period, PeriodKind
@@ -61,6 +62,14 @@ class Step(Strict):
     note: str = ""
     valid_from: date | None = None
     valid_to: date | None = None
+
+    @model_validator(mode="after")
+    def _half_open(self) -> Self:
+        if self.valid_from and self.valid_to and self.valid_to <= self.valid_from:
+            raise ValueError(
+                f"valid_to {self.valid_to} 不晚于 valid_from {self.valid_from}，这一步永远不生效"
+            )
+        return self
 
     def in_force(self, period: Period) -> bool:
         """Tell whether the step applies to a period: by the period's first day."""
@@ -126,6 +135,22 @@ class Selection(Strict):
             return False
         return not self.enrolment or self._enrolled_in(household, period)
 
+    def dated(self, household: HouseholdInput) -> list["Dated"]:
+        """Return the dated facts of a household that the conditions look at."""
+        names = {*self.classes, *self.without_classes}
+        entries: list[Dated] = [entry for entry in household.classes if entry.name in names]
+        return entries + [entry for entry in household.enrolments if entry.component == self.enrolment]
+
+    def holds_on(self, household: HouseholdInput, day: date) -> bool:
+        """Tell whether the dated conditions hold on a day."""
+        there = {entry.name for entry in household.classes if covers(entry, day)}
+        if self.classes and not there & set(self.classes):
+            return False
+        if there & set(self.without_classes):
+            return False
+        parts = {entry.component for entry in household.enrolments if covers(entry, day)}
+        return not self.enrolment or self.enrolment in parts
+
     def _enrolled_in(self, household: HouseholdInput, period: Period) -> bool:
         for enrolment in household.enrolments:
             if enrolment.component == self.enrolment and days_in(
@@ -142,6 +167,43 @@ def days_in(period: Period, valid_from: date | None, valid_to: date | None) -> i
     start = period.start if valid_from is None else max(valid_from, period.start)
     end = period.end if valid_to is None else min(valid_to, period.end)
     return max(0, (end - start).days)
+
+
+class Dated(Protocol):
+    """A fact that holds on the days of a half-open range."""
+
+    @property
+    def valid_from(self) -> date | None:
+        """First day; None for no limit."""
+        ...
+
+    @property
+    def valid_to(self) -> date | None:
+        """First day after the range; None for no limit."""
+        ...
+
+
+Days = tuple[date, date]
+"""A half-open range of days."""
+
+
+def covers(entry: Dated, day: date) -> bool:
+    """Tell whether a dated fact holds on a day."""
+    after_start = entry.valid_from is None or entry.valid_from <= day
+    return after_start and (entry.valid_to is None or day < entry.valid_to)
+
+
+def pieces(days: Days, entries: Iterable[Dated]) -> list[Days]:
+    """Return the ranges of days within which no dated fact begins or ends."""
+    start, end = days
+    edges = {edge for entry in entries for edge in (entry.valid_from, entry.valid_to) if edge is not None}
+    cuts = sorted({start, end, *(edge for edge in edges if start < edge < end)})
+    return list(pairwise(cuts))
+
+
+def days_when(days: Days, entries: Iterable[Dated], holds: Callable[[date], bool]) -> int:
+    """Return on how many days of a range a condition holds that changes only with the dated facts."""
+    return sum((end - start).days for start, end in pieces(days, entries) if holds(start))
 
 
 def has_class(household: HouseholdInput, name: str, period: Period) -> bool:

@@ -7,13 +7,14 @@ Owns the only state that the primitives change. Money never appears or vanishes 
 import hashlib
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from typing import TYPE_CHECKING, NoReturn
 
 from distribution.money import yuan
+from distribution.plans.primitives.base import Dated, Selection, covers, days_when
 from distribution.types import (
     AllocationLine,
     ApprovalTerms,
@@ -21,21 +22,23 @@ from distribution.types import (
     DeductionKind,
     HouseholdInput,
     IncomePart,
+    Netting,
     PayeeKind,
     PlanInput,
     PurseBalance,
     Receivable,
+    StationInput,
     Step,
     StepInput,
     TestResult,
     Trace,
+    YearToDate,
 )
 from store.periods import Period
 from store.problem import Problem, ProblemsError
 
 if TYPE_CHECKING:
     from distribution.plans.document import Plan
-    from distribution.plans.primitives.base import Selection
 
 CODE_LENGTH = 12
 _PUT, _TAKEN, _PAID = "+ ", "− ", "− 已发 "
@@ -107,12 +110,13 @@ class Book:
         self.deducted_from: dict[str, str] = {}
         self.payments: list[Payment] = []
         self.bars: dict[str, list[Bar]] = {}
-        self.prorated: set[str] = set()
+        self.prorated: dict[str, Selection] = {}
         self.waived: dict[str, str] = {}
         self.skipped: set[str] = set()
         self.warnings: list[str] = []
         self.tests: list[TestResult] = []
         self.approval = ApprovalTerms()
+        self.nettings: list[Netting] = []
         self.tracers: list[Callable[[AllocationLine], Trace | None]] = []
         self.after: list[Callable[[], None]] = []
         self.step_index = 0
@@ -120,6 +124,9 @@ class Book:
         self.settled: set[str] = set()
         self._households: dict[str, list[HouseholdInput]] = {}
         self._stay_months = 0
+        self._earlier: dict[tuple[str, str, str], int] = {}
+        for entry in inputs.year_to_date:
+            self._add_earlier(entry)
 
     # Problems
 
@@ -263,18 +270,42 @@ class Book:
         """Return on how many days of the period a household belongs to its village."""
         if household.valid_from is None and household.valid_to is None:
             return self.period.day_count
+        start, end = self.stay(household)
+        return (end - start).days
+
+    def stay(self, household: HouseholdInput) -> tuple[date, date]:
+        """Return the days of the period on which a household belongs to its village, half-open."""
         start = max(household.valid_from or self.period.start, self.period.start)
         left = household.valid_to or self.period.end
         if household.valid_to and self._stay_months:
             left = _months_later(household.valid_to, self._stay_months)
-        return max(0, (min(left, self.period.end) - start).days)
+        return start, max(start, min(left, self.period.end))
+
+    def rules_of(self, purse: str, selection: Selection) -> tuple[Selection, ...]:
+        """Return the selections whose dated conditions count for the days of a purse."""
+        guard = self.prorated.get(purse)
+        return (selection, guard) if guard is not None else (selection,)
+
+    def entitled_days(
+        self, household: HouseholdInput, rules: tuple[Selection, ...], entries: Sequence[Dated] = ()
+    ) -> int:
+        """Return on how many days a household is present, meets the rules, and every entry holds."""
+        facts = [*entries, *(fact for rule in rules for fact in rule.dated(household))]
+        return days_when(
+            self.stay(household),
+            facts,
+            lambda day: (
+                all(covers(entry, day) for entry in entries)
+                and all(rule.holds_on(household, day) for rule in rules)
+            ),
+        )
 
     def extend_stay(self, months: int) -> None:
         """Let households that left count as present for some months longer."""
         self._stay_months = max(self._stay_months, months)
         self._households = {}
 
-    def candidates(self, purse: str, division: str, selection: "Selection") -> list[HouseholdInput]:
+    def candidates(self, purse: str, division: str, selection: Selection) -> list[HouseholdInput]:
         """Return the households that a step may pay: selected, present, and not barred from the purse."""
         households = self.households_of(division)
         if not selection.takes_all:
@@ -308,19 +339,56 @@ class Book:
 
     # Figures that tests and caps ask for
 
-    def year_to_date(self, name: str, household_id: str = "") -> int:
-        """Return what was booked earlier this year under a name of the plan [fen]."""
-        return sum(
-            entry.amount_fen
-            for entry in self.inputs.year_to_date
-            if entry.name == name and entry.household_id == household_id
-        )
+    def _add_earlier(self, entry: YearToDate) -> None:
+        for code in {"", entry.division_code or self.inputs.village_code}:
+            key = (entry.name, entry.household_id, code)
+            self._earlier[key] = self._earlier.get(key, 0) + entry.amount_fen
+
+    def year_to_date(self, name: str, household_id: str = "", *, division: str = "") -> int:
+        """Return what was booked earlier this year under a name of the plan [fen], or of one division."""
+        return self._earlier.get((name, household_id, division), 0)
+
+    def owned_part(self, station: StationInput) -> Fraction:
+        """Return which part of a station belongs to the run's division; all where no shares are given."""
+        prefix = prefix_of(self.inputs.village_code)
+        whole = sum((share.weight for share in station.shares), Fraction(0))
+        own = (share.weight for share in station.shares if share.village_code.startswith(prefix))
+        return sum(own, Fraction(0)) / whole if whole else Fraction(1)
 
     def quantity(self, name: str) -> Fraction:
-        """Return a measured quantity of the input, such as the area of land; refuses when it is missing."""
-        if name not in self.inputs.quantities:
-            self.refuse(f"输入里没有数量“{name}”", f"在 quantities 中写上 {name}")
-        return self.inputs.quantities[name]
+        """Return a quantity of the input, such as the area of land, or a count that the input shows.
+
+        Refuses when it is neither given nor a count.
+        """
+        if name in self.inputs.quantities:
+            return self.inputs.quantities[name]
+        count = _COUNTS.get(name)
+        if count is None:
+            names = "、".join(_COUNTS)
+            self.refuse(
+                f"输入里没有数量“{name}”", f"在 quantities 中写上 {name}，或用输入里数得出的：{names}"
+            )
+        return count(self)
+
+
+_COUNTS: Mapping[str, Callable[[Book], Fraction]] = {
+    "station_kw": lambda book: (
+        sum((book.owned_part(one) * one.rated_power_w for one in book.inputs.stations), Fraction(0)) / 1000
+    ),
+    "station_count": lambda book: Fraction(len(book.inputs.stations)),
+    "exported_kwh": lambda book: (
+        sum(
+            (book.owned_part(one) * (one.exported_energy_wh or 0) for one in book.inputs.stations),
+            Fraction(0),
+        )
+        / 1000
+    ),
+    "household_count": lambda book: Fraction(len(book.households_of(book.inputs.village_code))),
+    "person_count": lambda book: Fraction(
+        sum(one.persons for one in book.households_of(book.inputs.village_code))
+    ),
+}
+"""Quantities that need not be given, because the input shows them."""
 
 
 def cost_deduction(name: str, label: str, clause: str, asked_fen: int | None = None) -> Deduction:

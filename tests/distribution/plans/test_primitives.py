@@ -12,10 +12,11 @@ from distribution.plans.primitives import AnyStep
 
 FOLDER = Path(__file__).parents[2] / "cases" / "plans"
 FILES = sorted((FOLDER / "primitives").glob("*.toml"))
+VARIANTS = sorted((FOLDER / "variants").glob("*.toml"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_primitive_reproduces_its_cases(path):
+@pytest.mark.parametrize("path", [*FILES, *VARIANTS], ids=lambda path: path.stem)
+def test_primitives_alone_and_mixed_reproduce_cases_computed_by_hand(path):
     plan = load_plan(path)
     assert plan.cases
     assert check_plan(plan) == []

@@ -49,7 +49,7 @@ class Eligibility(Step, Selection):
             if self.review_flag:
                 book.bars[purse].append(self._not_reviewed)
             if self.prorate:
-                book.prorated.add(purse)
+                book.prorated[purse] = self
         missing = [
             item.id for item in book.inputs.households if self.review_flag and self._not_reviewed(item)
         ]

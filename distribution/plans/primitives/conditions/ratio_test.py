@@ -14,13 +14,14 @@ from distribution.money import yuan
 from distribution.plans.notation.values import Number, percent_text, rounded_percent_text
 from distribution.plans.primitives.base import Step, closes
 from distribution.plans.primitives.book import Book
-from distribution.types import PayeeKind, TestResult
+from distribution.types import Component, PayeeKind, TestResult
 
 
 class RatioTest(Step):
     """Test that paid(`numerator`) / (income - deductions `minus`) is `at_least` or `at_most` a share.
 
-    `denominator` is `income`, or `distributable` (income after every deduction), or a list of purses.
+    `denominator` is `income`, or `distributable` (income after every deduction), or a list of purses,
+    deductions and income components.
     """
 
     kind: Literal["test"]
@@ -42,7 +43,7 @@ class RatioTest(Step):
     def refers_to(self) -> Iterable[str]:
         """Return the purses and deductions in the ratio."""
         listed = () if isinstance(self.denominator, str) else self.denominator
-        return (*self.numerator, *self.minus, *listed)
+        return (name for name in (*self.numerator, *self.minus, *listed) if name not in set(Component))
 
     def apply(self, book: Book) -> None:
         """Leave the test for the end, when everybody has been paid."""
@@ -86,7 +87,8 @@ class RatioTest(Step):
             for payment in book.payments
             if payment.purse == name and payment.payee_kind is not PayeeKind.PURSE
         )
-        return earlier + now + sum(item.amount_fen for item in book.deductions if item.name == name)
+        now += sum(item.amount_fen for item in book.deductions if item.name == name)
+        return earlier + now + sum(part.amount_fen for part in book.income if part.component == name)
 
     def _bottom(self, book: Book) -> int:
         if not isinstance(self.denominator, str):

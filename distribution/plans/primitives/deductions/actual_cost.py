@@ -70,11 +70,6 @@ class ActualCost(DeductionStep):
 
 
 def own_watts(book: Book) -> Fraction:
-    """Return the rated power [W] that the input's village owns in the input's stations."""
-    code = book.inputs.village_code
-    total = Fraction(0)
-    for station in book.inputs.stations:
-        whole = sum((share.weight for share in station.shares), Fraction(0))
-        own = sum((share.weight for share in station.shares if share.village_code == code), Fraction(0))
-        total += station.rated_power_w * (own / whole if whole and own else 1)
-    return total
+    """Return the rated power [W] that the input's division owns in the input's stations."""
+    parts = (station.rated_power_w * book.owned_part(station) for station in book.inputs.stations)
+    return sum(parts, Fraction(0))

@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distribution.money import round_fen, split, yuan
-from distribution.plans.notation.values import Money, Number, number_text, percent_text
+from distribution.plans.notation.values import Money, Number, Rate, number_text, percent_text, rate_text
 from distribution.plans.primitives.base import Per, Step, due_fen
 from distribution.plans.primitives.book import Book, cost_deduction
 from distribution.plans.primitives.income.typed_income import COMPONENT_LABELS
@@ -40,7 +40,7 @@ class Waterfall(DeductionStep):
     percent: Number | None = None
     of: Base | tuple[Component, ...] = "gross"
     amount: Money | None = None
-    rate: Money | None = None
+    rate: Rate | None = None
     quantity: str = ""
     per: Per = "period"
     at_most: Money | None = None
@@ -70,8 +70,8 @@ class Waterfall(DeductionStep):
             due = due_fen(self.amount, self.per, book.period)
             text = "固定额" if self.per == "period" else f"固定额 {yuan(self.amount)} 元按期折算"
             return Fraction(due), text, ()
-        quantity, rate = book.quantity(self.quantity), self.rate or 0
-        formula = f"{yuan(rate)} 元 × {number_text(quantity)} {self.quantity}"
+        quantity, rate = book.quantity(self.quantity), self.rate or Fraction(0)
+        formula = f"{rate_text(rate)} 元 × {number_text(quantity)} {self.quantity}"
         inputs = (StepInput(self.quantity, number_text(quantity), "quantities"),)
         if self.per == "period":
             return rate * quantity, formula, inputs

@@ -40,17 +40,22 @@ class EquityStake(Step):
     def apply(self, book: Book) -> None:
         """Take the other owners' part out of the purse."""
         stake = prod(self.stakes, start=Fraction(1))
-        division = book.inputs.village_code
-        dividend = book.holding(self.taken_from, division).balance_fen
-        _, theirs = split(dividend, [stake, 1 - stake], ["0", "1"])
+        dividends = {
+            division: book.holding(self.taken_from, division).balance_fen
+            for division in book.divisions_with(self.taken_from)
+        }
+        theirs = {
+            division: split(dividend, [stake, 1 - stake], ["0", "1"])[1]
+            for division, dividend in dividends.items()
+        }
         head = Deduction(self.name, self.label or "其他股东所有", 0, self.clause, (), DeductionKind.NOT_OURS)
         book.deduct(
             self.taken_from,
-            {division: theirs},
+            theirs,
             head,
-            lambda _, amount: self._explain(dividend, stake, amount),
+            lambda division, amount: self._explain(dividends[division], stake, amount),
         )
-        book.gross_fen[self.taken_from] = book.gross(self.taken_from) - theirs
+        book.gross_fen[self.taken_from] = book.gross(self.taken_from) - sum(theirs.values())
 
     def _explain(self, dividend: int, stake: Fraction, theirs: int) -> ExplanationStep:
         chain = " × ".join(percent_text(part) for part in self.stakes)

@@ -12,10 +12,13 @@ from pydantic import Field
 
 from distribution.money import yuan
 from distribution.plans.notation.values import Money
-from distribution.plans.primitives.base import Per, Selection, days_in, due_fen
+from distribution.plans.primitives.base import Per, Selection, covers, days_in, due_fen, pieces
 from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.payments.amounts import Due, FixedAmounts, pay_dues
 from distribution.types import ClassInput, HouseholdInput, StepInput
+
+Value = tuple[ClassInput, Fraction, str]
+"""A class entry, its amount [fen] and the arithmetic."""
 
 
 class ClassTable(FixedAmounts, Selection):
@@ -50,19 +53,44 @@ class ClassTable(FixedAmounts, Selection):
         entries = self._entries(household, book)
         if not entries:
             return None
-        values = [self._value(household, entry, book) for entry in entries]
-        if self.several == "sum":
-            chosen = values
-        elif self.several == "highest":
-            chosen = [max(values, key=lambda value: value[0])]
+        values = [(entry, *self._value(household, entry, book)) for entry in entries]
+        if self.prorate or self.taken_from in book.prorated:
+            chosen = self._by_days(household, values, book)
         else:
-            chosen = values[:1]
+            chosen = [(value, text) for _, value, text in self._chosen(values)]
         return Due(
             household,
             sum((value for value, _ in chosen), Fraction(0)),
             " + ".join(text for _, text in chosen),
             tuple(StepInput("类别", entry.name, entry.source) for entry in entries),
         )
+
+    def _chosen(self, values: list[Value]) -> list[Value]:
+        """Return which of the classes in force count."""
+        if self.several == "sum":
+            return values
+        if self.several == "highest" and values:
+            return [max(values, key=lambda value: value[1])]
+        return values[:1]
+
+    def _by_days(
+        self, household: HouseholdInput, values: list[Value], book: Book
+    ) -> list[tuple[Fraction, str]]:
+        """Return the part of each class, for the days on which it is the one that counts."""
+        rules = book.rules_of(self.taken_from, self)
+        facts = [entry for entry, _, _ in values]
+        days = [0] * len(values)
+        edges = [*facts, *(fact for rule in rules for fact in rule.dated(household))]
+        for start, end in pieces(book.stay(household), edges):
+            if all(rule.holds_on(household, start) for rule in rules):
+                for value in self._chosen([value for value in values if covers(value[0], start)]):
+                    days[values.index(value)] += (end - start).days
+        whole = book.period.day_count
+        return [
+            (value * Fraction(count, whole), text if count == whole else f"{text} × {count} ÷ {whole} 天")
+            for (_, value, text), count in zip(values, days, strict=True)
+            if count
+        ]
 
     def _entries(self, household: HouseholdInput, book: Book) -> list[ClassInput]:
         order = list(self.amounts)
@@ -79,9 +107,4 @@ class ClassTable(FixedAmounts, Selection):
         if self.each == "person":
             persons = household.persons if entry.persons is None else entry.persons
             value, text = value * persons, f"{text} × {persons} 人"
-        if self.prorate or self.taken_from in book.prorated:
-            days = min(days_in(book.period, entry.valid_from, entry.valid_to), book.days(household))
-            if days != book.period.day_count:
-                value *= Fraction(days, book.period.day_count)
-                text += f" × {days} ÷ {book.period.day_count} 天"
         return value, text

@@ -134,8 +134,8 @@ class Floor(Bound, Selection):
         return payment
 
 
-class Ceiling(Bound):
-    """Cut every household's payments out of `of` at `amount`; the excess goes to `excess_into`."""
+class Ceiling(Bound, Selection):
+    """Cut every selected household's payments out of `of` at `amount`; the excess goes to `excess_into`."""
 
     kind: Literal["ceiling"]
     excess_into: str
@@ -144,9 +144,16 @@ class Ceiling(Bound):
         """Return the purse that takes what is above the ceiling."""
         return (self.excess_into,)
 
+    def classes_used(self) -> Iterable[str]:
+        """Return the classes that select households."""
+        return (*self.classes, *self.without_classes)
+
     def apply(self, book: Book) -> None:
         """Cut the later payments of a household first."""
         paid = self.paid(book)
+        if not self.takes_all:
+            meant = {one.id for one in book.inputs.households if self.selects(one, book.period)}
+            paid = {household: fen for household, fen in paid.items() if household in meant}
         over = {
             household: excess
             for household in paid

@@ -11,7 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from distribution.money import round_fen, split, yuan
-from distribution.plans.notation.values import Money, number_text
+from distribution.plans.notation.values import Money, Rate, number_text, rate_text
 from distribution.plans.primitives.base import Selection
 from distribution.plans.primitives.book import Book
 from distribution.plans.primitives.payments.amounts import Due, FixedAmounts, pay_dues
@@ -22,12 +22,13 @@ class Points(FixedAmounts, Selection):
     """Pay `per_point` for each point of `measure`, or the amount of the tier that the measure reaches.
 
     `tiers` maps a number of points (stars) to yuan; the highest tier that is reached counts. `cap` limits
-    the sum of all households in a period.
+    the sum of all households in a period. `unit` is the word for one point in the explanation.
     """
 
     kind: Literal["points"]
     measure: str
-    per_point: Money | None = None
+    per_point: Rate | None = None
+    unit: str = "分"
     tiers: Mapping[str, Money] = Field(default_factory=dict)
     cap: Money | None = None
     when_short: Literal["refuse", "pro_rata"] = "pro_rata"
@@ -56,10 +57,16 @@ class Points(FixedAmounts, Selection):
         text = number_text(points)
         given = (StepInput(self.measure, text, household.id),)
         if self.per_point is not None:
-            return Due(household, points * self.per_point, f"{text} 分 × {yuan(self.per_point)} 元", given)
+            return Due(
+                household,
+                points * self.per_point,
+                f"{text} {self.unit} × {rate_text(self.per_point)} 元",
+                given,
+            )
+        unit = self.unit if "unit" in self.model_fields_set else "分（星）"
         reached = [int(tier) for tier in self.tiers if int(tier) <= points]
         amount = self.tiers[str(max(reached))] if reached else 0
-        return Due(household, Fraction(amount), f"{text} 分（星）对应 {yuan(amount)} 元", given)
+        return Due(household, Fraction(amount), f"{text} {unit}对应 {yuan(amount)} 元", given)
 
     def _capped(self, dues: list[Due], book: Book) -> list[Due]:
         asked = sum(round_fen(due.exact) for due in dues)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from distribution.money import integer_weights, split, yuan
 from distribution.plans.notation.values import Money, Number
-from distribution.plans.primitives.base import Selection, Step, days_in, has_class
+from distribution.plans.primitives.base import Dated, Selection, Step, days_in, has_class
 from distribution.plans.primitives.book import Book, Payment
 from distribution.plans.primitives.payments.bounds import Bounded, bounded_split
 from distribution.types import HouseholdInput, PayeeKind, StepInput
@@ -154,9 +154,9 @@ class Weighted(Step, Selection):
         weight = self._plain_weight(household, book)
         if self.coefficients:
             weight *= self._coefficient(household, book)
-        if not self._prorates(book) or self.weight == "enrolment":
+        if not self._prorates(book) or self.weight in {"enrolment", "class_persons"}:
             return weight
-        return weight * book.days(household)
+        return weight * book.entitled_days(household, book.rules_of(self.taken_from, self))
 
     def _coefficient(self, household: HouseholdInput, book: Book) -> Fraction:
         for name, coefficient in self.coefficients.items():
@@ -173,23 +173,31 @@ class Weighted(Step, Selection):
         if self.weight == "persons":
             return household.persons
         if self.weight == "class_persons":
-            return sum(
-                household.persons if entry.persons is None else entry.persons
-                for entry in household.classes
-                if entry.name in self.classes and has_class(household, entry.name, book.period)
-            )
+            return self._class_persons(household, book)
         if self.weight == "enrolment":
             return self._enrolled(household, book)
         return household.measures.get(self.weight, 0)
+
+    def _class_persons(self, household: HouseholdInput, book: Book) -> int:
+        total = 0
+        for entry in household.classes:
+            if entry.name in self.classes and days_in(book.period, entry.valid_from, entry.valid_to):
+                persons = household.persons if entry.persons is None else entry.persons
+                total += persons * self._days(household, entry, book) if self._prorates(book) else persons
+        return total
 
     def _enrolled(self, household: HouseholdInput, book: Book) -> int | Fraction:
         total: int | Fraction = 0
         prorates = self._prorates(book)
         for enrolment in household.enrolments:
-            days = days_in(book.period, enrolment.valid_from, enrolment.valid_to)
-            if enrolment.component == self.enrolment and days:
+            if enrolment.component == self.enrolment and days_in(
+                book.period, enrolment.valid_from, enrolment.valid_to
+            ):
                 # Whole numbers are many times faster than fractions, and nearly all weights are whole.
                 whole = enrolment.weight.denominator == 1
                 weight = enrolment.weight.numerator if whole else enrolment.weight
-                total += weight * days if prorates else weight
+                total += weight * self._days(household, enrolment, book) if prorates else weight
         return total
+
+    def _days(self, household: HouseholdInput, entry: Dated, book: Book) -> int:
+        return book.entitled_days(household, book.rules_of(self.taken_from, self), (entry,))

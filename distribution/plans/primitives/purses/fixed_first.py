@@ -11,7 +11,7 @@ from pydantic import Field
 
 from distribution.money import yuan
 from distribution.plans.notation.values import Money
-from distribution.plans.primitives.base import Step, months_of
+from distribution.plans.primitives.base import Step, due_fen, months_of
 from distribution.plans.primitives.book import Book, level_of, prefix_of
 from distribution.types import Step as ExplanationStep
 from distribution.types import StepInput
@@ -28,7 +28,7 @@ class FixedFirst(Step):
     taken_from: str = Field(alias="from")
     into: str
     amount: Money
-    per: Literal["period", "month", "year"] = "year"
+    per: Literal["period", "month", "quarter", "half_year", "year"] = "year"
     for_each: Literal["", "village"] = ""
     rest_into: str = ""
 
@@ -56,14 +56,14 @@ class FixedFirst(Step):
 
     def _wanted(self, book: Book, division: str) -> tuple[int, str]:
         count = self._villages(book, division) if self.for_each else 1
-        amount = self.amount * count
-        if self.per == "month":
-            amount *= months_of(book.period)
+        amount = due_fen(self.amount * count, "period" if self.per == "year" else self.per, book.period)
         text = f"{yuan(self.amount)} 元" + (f" × {count} 村" if self.for_each else "")
         if self.per == "month":
             text += f" × {months_of(book.period)} 月"
+        elif amount != self.amount * count:
+            text += f" 按期折算 {yuan(amount)} 元"
         if self.per == "year":
-            earlier = book.year_to_date(self.into)
+            earlier = book.year_to_date(self.into, division=division)
             amount = max(0, amount - earlier)
             text += f" − 本年已提 {yuan(earlier)} 元" if earlier else ""
         there = yuan(book.holding(self.taken_from, division).balance_fen)

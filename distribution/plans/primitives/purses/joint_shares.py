@@ -25,7 +25,7 @@ class JointShares(Step):
     """Take `components` in and divide each station's part among its villages, into their purse `into`.
 
     The part of villages outside the input's division is deducted as not ours. `total_shares` and
-    `per_share` check that the shares make the whole.
+    `per_share` check that the shares make the whole. `stations` limits it to the income of some stations.
     """
 
     kind: Literal["joint_income"]
@@ -35,6 +35,7 @@ class JointShares(Step):
     by: Literal["kw", "capital", "shares"] = "shares"
     total_shares: Number | None = None
     per_share: Number | None = None
+    stations: tuple[str, ...] = ()
 
     def gives_to(self) -> Iterable[str]:
         """Return the purse that receives the villages' parts."""
@@ -58,7 +59,7 @@ class JointShares(Step):
     def _by_station(self, book: Book) -> dict[str, list[IncomePart]]:
         grouped: dict[str, list[IncomePart]] = {}
         only = book.inputs.stations[0].id if len(book.inputs.stations) == 1 else ""
-        for part in take_in(self.components, book):
+        for part in take_in(self.components, book, self.stations):
             grouped.setdefault(part.station_id or only, []).append(part)
         return grouped
 
