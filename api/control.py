@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 
 from api.door import HEADER
-from api.operations import OPERATIONS
+from api.operations import OPERATIONS, perform
 from api.operations.collecting import SPOOL_OPERATIONS
 from api.outcome import Outcome
 from store.problem import Problem, ProblemsError
@@ -34,7 +34,7 @@ def run_operation(operation: str, arguments: dict[str, Any], request: Request) -
 def _run(request: Request, operation: str, arguments: dict[str, Any]) -> Outcome:
     services, collector = request.app.state.services, request.app.state.collector
     if operation in OPERATIONS:
-        return OPERATIONS[operation](services, **arguments)
+        return perform(services, operation, arguments)
     if collector is None:
         where = Problem("采集队列", "采集在另一个进程里运行", "停止那个进程后再运行这个命令")
         return Outcome.refused([where])

@@ -25,6 +25,7 @@ from dashboards.web import (
 )
 from registry.actors import NotPermittedError
 from store.problem import Problem, ProblemsError
+from store.series import SeriesUnavailableError
 
 API_PREFIX = "/api/"
 logger = structlog.get_logger(__name__)
@@ -60,6 +61,16 @@ def _of_status(status: int) -> Answer:
 def _of_problems(error: ProblemsError) -> Answer:
     first = error.problems[0] if error.problems else Problem("请求", str(error), "改正后再试")
     return Answer(422, "内容有误", f"{first.where}：{first.what}", first.how_to_fix, error.problems)
+
+
+def _of_absent_series(error: SeriesUnavailableError) -> Answer:
+    logger.warning("the series store is away", reason=str(error))
+    return Answer(
+        503,
+        "时序库暂时不能用",
+        "存放发电数据的时序库没有回应，要用发电数据的页面暂时看不了；结算、分配和发放不受影响。",
+        "采集到的数据在采集队列里等待，不会丢失。稍后再试；若一直如此，请通知维护人员检查时序服务器。",
+    )
 
 
 _PLACES = {"query": "参数", "path": "地址", "body": "内容", "header": "请求头", "cookie": "Cookie"}
@@ -160,6 +171,7 @@ def install(application: FastAPI) -> None:
             )
         ),
         OperationalError: _handler(lambda _error: _of_status(503)),
+        SeriesUnavailableError: _handler(_of_absent_series),
         LoginRequiredError: _login_required,
         Exception: _unexpected,
     }

@@ -23,6 +23,7 @@ from api.settings import ServiceRole, Settings
 from collector.metrics import registry
 from collector.runtime import Collector
 from dashboards.web import Services
+from store.engines.patience import PatientSeries
 from store.periods import Clock
 from store.problem import Problem, ProblemsError
 
@@ -62,6 +63,8 @@ def run_service(settings: Settings, clock: Clock) -> None:
     configure_logs(settings.log_level)
     spare_loaded_code()
     with open_services(settings, clock) as services:
+        if isinstance(services.series, PatientSeries):
+            logger.warning("the series store is away", reason=services.series.reason)
         run_roles(services, settings)
 
 

@@ -121,14 +121,15 @@ def _require_directory(settings: Settings) -> None:
 def open_services(settings: Settings, clock: Clock) -> Iterator[Services]:
     """Open both stores for this process; closes them at the end, whatever happened.
 
-    Raises ProblemsError when a store cannot be opened or its schema is not the program's.
+    Raises ProblemsError when a store cannot be opened or its schema is not the program's. A time-series
+    server that only does not answer stops nothing: what asks it is told so until it is there.
     """
     _require_directory(settings)
     with held(settings):
         database = open_database(settings.effective_database_url)
         try:
             require_current_schema(database)
-            series = open_series(settings.effective_series_url)
+            series = open_series(settings.effective_series_url, patient=True)
             try:
                 yield Services(
                     database=database,

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="关系数据库地址；空则用数据目录中的 SQLite")
     series_url: str = Field("", description="时序库地址；空则用数据目录中的 DuckDB")
     series_token: str = Field("", repr=False, description="时序库服务器的令牌（InfluxDB、VictoriaMetrics）")
+    series_read_token: str = Field(
+        "",
+        repr=False,
+        description="只读的令牌：不含采集角色的进程改用它，网页于是写不了时序库；空则都用上一个",
+    )
     series_memory_mb: int = Field(256, ge=64, le=65536, description="内嵌时序库的内存上限 [MB]")
     raw_sample_days: int = Field(
         0, ge=0, le=36500, description="内嵌时序库保留原始数据的天数，更早的换成 15 分钟均值；0 为永久保留"
@@ -213,12 +218,14 @@ class Settings(BaseSettings):
         path = self.data_dir / "series.duckdb"
         if not self.series_url:
             return f"duckdb:///{path}?memory_limit={self.series_memory_mb}MB"
+        if self.embedded_series:
+            return self.series_url
+        reads_only = bool(self.series_read_token) and ServiceRole.COLLECTOR not in self.roles
+        token = self.series_read_token if reads_only else self.series_token
         scheme, mark, rest = self.series_url.partition("://")
-        return (
-            f"{scheme}{mark}:{quote(self.series_token, safe='')}@{rest}"
-            if self.series_token
-            else self.series_url
-        )
+        if reads_only:
+            rest += f"{'&' if '?' in rest else '?'}access=read"
+        return f"{scheme}{mark}:{quote(token, safe='')}@{rest}" if token else self.series_url
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -211,6 +211,10 @@ def verify_seals(session: Session) -> list[Problem]:
     for name, sealed in sorted(SEALED.items()):
         mine = {group: seal for (kind, group), seal in last.items() if kind == name}
         first = session.scalar(select(func.min(SealRow.at)).where(SealRow.kind == name))
+        unread = _unreadable(session, sealed)
+        if unread:
+            problems.append(Problem(unread, "读不出，已被改动", _MEND))
+            continue
         for group, rows in _groups(session, sealed, None):
             seal = mine.pop(group, None)
             if seal is not None:
@@ -223,11 +227,29 @@ def verify_seals(session: Session) -> list[Problem]:
     return problems
 
 
+def _unreadable(session: Session, sealed: Sealed) -> str:
+    """Return the place of the first row of a table whose columns no longer have a form, or nothing."""
+    try:
+        for _ in session.execute(select(*sealed.columns)):
+            pass
+    except (ValueError, TypeError):
+        group = sealed.table.columns[sealed.group]
+        keys = [sealed.table.columns[name] for name in sealed.keys]
+        for found in session.execute(select(group, *keys).order_by(*keys)).all():
+            same = (key == getattr(found, key.name) for key in keys)
+            one = select(*sealed.columns).where(*same)
+            try:
+                session.execute(one).all()
+            except (ValueError, TypeError):
+                return _place(sealed, found)
+    return ""
+
+
 def _verify_chain(session: Session) -> tuple[list[Problem], dict[tuple[str, str], tuple[str, str]]]:
     last: dict[tuple[str, str], tuple[str, str]] = {}
     expected, previous = 1, GENESIS
     for row in session.execute(select(SealRow.__table__).order_by(SealRow.seq)):
-        if row.seq != expected or row.previous_hash != previous or _hash_of(row._mapping) != row.hash:  # noqa: SLF001, the documented way to a row's columns
+        if row.seq != expected or row.previous_hash != previous or _hash_of(dict(row._mapping)) != row.hash:  # noqa: SLF001, the documented way to a row's columns
             return [Problem(f"封存记录第 {expected} 号", "被改动、删去或插入", _MEND)], last
         last[(row.kind, row.group_key)] = (row.digest, row.marks)
         expected, previous = expected + 1, row.hash
@@ -247,4 +269,5 @@ def _compare(sealed: Sealed, rows: list[Any], seal: tuple[str, str]) -> list[Pro
 
 
 def _place(sealed: Sealed, row: Any) -> str:
-    return f"{sealed.label} {' '.join(str(getattr(row, name)) for name in sealed.keys)}"
+    names = dict.fromkeys((sealed.group, *sealed.keys))
+    return " ".join((sealed.label, *(str(getattr(row, name)) for name in names)))

@@ -12,12 +12,17 @@ from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from store.problem import ProblemsError
 from store.runs import Runs
 from store.samples import Sample
 
 
 class SeriesUnavailableError(OSError):
     """The store cannot take or give samples now (full, unreachable); keep the batch and retry."""
+
+
+class SeriesAwayError(ProblemsError):
+    """The server of the store does not answer at the start; nothing says that a setting is wrong."""
 
 
 Side = Literal["both", "before", "after"]
@@ -149,14 +154,15 @@ class RetiringSeries(Protocol):
         """Return the end of the time of which only means are left, None where nothing was retired."""
 
 
-def open_series(url: str) -> SeriesStore:
+def open_series(url: str, *, patient: bool = False) -> SeriesStore:
     """Open the engine named by `url` (`duckdb:///FILE`).
 
-    Raises ProblemsError when the address is unknown or the store cannot be opened.
+    Raises ProblemsError when the address is unknown or the store cannot be opened; where its server only
+    does not answer this is SeriesAwayError, or, if `patient`, a store that opens once the server is there.
     """
     from store.engines import open_engine
 
-    return open_engine(url)
+    return open_engine(url, patient=patient)
 
 
 def prepare_series(url: str) -> None:

@@ -22,6 +22,8 @@ from api.settings import Settings, load_settings
 from store.problem import Problem, ProblemsError
 
 PIPE_COLUMNS = 200
+WRITES_SAMPLES = {"import-telemetry"}
+"""On server stores these run here: the running service may be one whose token only reads."""
 JsonOption = Annotated[bool, typer.Option("--json", help="输出 JSON，供程序读取")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="数据目录（默认取设置 data_dir）")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="设置文件（TOML）")]
@@ -99,6 +101,8 @@ def run_operation(
 def outcome_of(name: str, arguments: Mapping[str, Any], *, data: Path | None, config: Path | None) -> Outcome:
     """Run an operation in the running service, or here where none runs."""
     settings = settings_of(config, data)
+    if name in WRITES_SAMPLES and not settings.embedded:
+        return _run_here(settings, name, arguments)
     outcome = ask_running_service(settings.data_dir, name, arguments)
     return _run_here(settings, name, arguments) if outcome is None else outcome
 
@@ -114,8 +118,8 @@ def show_csv(outcome: Outcome) -> NoReturn:
 
 def _run_here(settings: Settings, name: str, arguments: Mapping[str, Any]) -> Outcome:
     # Imported only now: the stores and all that stands on them take a second to load.
-    from api.operations import OPERATIONS
+    from api.operations import perform
     from api.service import open_services, system_clock
 
     with open_services(settings, system_clock) as services:
-        return OPERATIONS[name](services, **arguments)
+        return perform(services, name, arguments)

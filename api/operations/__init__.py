@@ -1,6 +1,7 @@
 """What operator commands do, as functions of the services: the same whether a service runs or not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from api.operations.alarms import (
     add_subscription,
@@ -26,6 +27,9 @@ from api.operations.store import retire, statistics
 from api.operations.upkeep import indicators, plan_add, plan_cancel, plan_list, report
 from api.operations.users import add_user, close_user, list_users, reset_user
 from api.outcome import Outcome
+from dashboards.web import Services
+from store.problem import Problem, ProblemsError
+from store.series import SeriesUnavailableError
 
 OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "adjustments": adjustments,
@@ -69,3 +73,12 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "user-close": close_user,
 }
 """Every operation by the name under which a command asks for it; arguments are plain JSON values."""
+
+
+def perform(services: Services, name: str, arguments: Mapping[str, Any]) -> Outcome:
+    """Run an operation by its name; raises ProblemsError, also where the time-series store is away."""
+    try:
+        return OPERATIONS[name](services, **arguments)
+    except SeriesUnavailableError as error:
+        how = "时序库恢复后再运行一次，重复运行不会重复写入；采集到的数据在采集队列里等待"
+        raise ProblemsError([Problem("时序库", str(error), how)]) from error

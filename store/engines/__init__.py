@@ -3,31 +3,44 @@
 Owns the choice of the engine by the scheme of the address. An engine is imported only when it is asked for.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from store.engines.patience import PatientSeries
 from store.problem import Problem, ProblemsError
 from store.redaction import redact
-from store.series import SeriesStore
+from store.series import SeriesAwayError, SeriesStore
 
 
-def open_engine(url: str) -> SeriesStore:
+def open_engine(url: str, *, patient: bool = False) -> SeriesStore:
     """Open the engine that `url` names: `duckdb:///FILE`, `victoriametrics://HOST:PORT` or `influxdb://…`.
 
-    Raises ProblemsError for an unknown scheme or a store that cannot be opened.
+    Raises ProblemsError for an unknown scheme or a store that cannot be opened. A server that is away is
+    waited for where `patient`, else it raises SeriesAwayError.
     """
+    opener = _opener(url)
+    try:
+        return opener(url)
+    except SeriesAwayError as error:
+        if not patient:
+            raise
+        return PatientSeries(lambda: opener(url), error)
+
+
+def _opener(url: str) -> Callable[[str], SeriesStore]:
     scheme = urlsplit(url).scheme
     if scheme == "duckdb":
         from store.engines.embedded.store import open_duckdb
 
-        return open_duckdb(url)
+        return open_duckdb
     if scheme in {"victoriametrics", "victoriametrics+https"}:
         from store.engines.victoriametrics import open_victoriametrics
 
-        return open_victoriametrics(url)
+        return open_victoriametrics
     if scheme in {"influxdb", "influxdb+https"}:
         from store.engines.influxdb import open_influxdb
 
-        return open_influxdb(url)
+        return open_influxdb
     raise ProblemsError([_unknown(url)])
 
 

@@ -30,24 +30,37 @@ from influxdb_client.rest import ApiException
 from store.engines.batches import boundary_table, instant, microseconds, times_us
 from store.engines.lines import lines, tag, untag
 from store.engines.pivoting import FLAGS, RECEIVED, Points, whole_rows
-from store.engines.serverside import LONG_AGO_US, ServerSeries, reason
+from store.engines.serverside import (
+    LONG_AGO_US,
+    ServerSeries,
+    distrusted,
+    is_away,
+    is_distrusted,
+    reason,
+    require_certificates,
+)
 from store.problem import Problem, ProblemsError
 from store.samples import QUANTITIES
-from store.series import SeriesUnavailableError, Side, Statistics
+from store.series import SeriesAwayError, SeriesUnavailableError, Side, Statistics
 
 SETTING = "SUNLEDGER_SERIES_URL"
 TOKEN_SETTING = "SUNLEDGER_SERIES_TOKEN"  # noqa: S105, the name of a setting
 DEVICES_AT_ONCE = 300
+TIMEOUTS_MS: Any = (5_000, 60_000)
+"""How long to wait for the connection, and for an answer [ms]."""
 MICROSECONDS: Any = WritePrecision.US
 FOREVER_US = 4_102_444_800_000_000
 """After every sample [us]: the year 2100."""
 _DIALECT = Dialect(header=True, delimiter=",", annotations=["datatype"])  # type: ignore[no-untyped-call]
-_UNAUTHORISED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the bucket is; `retention` is how long the server keeps it, zero for ever."""
+    """Where the bucket is; `retention` is how long the server keeps it, zero for ever.
+
+    With `reads_only` nothing is written, and the token need not be able to.
+    """
 
     base: str
     organization: str
@@ -56,16 +69,22 @@ class Address:
     measurement: str
     retention: timedelta
     certificate: str
+    reads_only: bool = False
 
 
 def parse_address(url: str) -> Address:
-    """Read `influxdb[+https]://[:TOKEN@]HOST:8086/ORGANIZATION/BUCKET?measurement=…&retention_days=…&ca=FILE`."""
+    """Read `influxdb[+https]://[:TOKEN@]HOST:8086/ORGANIZATION/BUCKET`.
+
+    Options: `measurement`, `retention_days`, `ca=FILE`, `access=read`.
+    """
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     measurement = options.pop("measurement", "sample")
     days, certificate = options.pop("retention_days", "0"), options.pop("ca", "")
+    access = options.pop("access", "write")
     names = [unquote(part) for part in parts.path.strip("/").split("/")]
     sound = re.fullmatch(r"[a-z][a-z0-9_]*", measurement) and days.isdecimal() and len(names) == 2  # noqa: PLR2004, organization and bucket
+    sound = sound and access in {"read", "write"}
     if options or not parts.hostname or not sound or not all(names):
         raise ProblemsError(
             [
@@ -85,6 +104,7 @@ def parse_address(url: str) -> Address:
         measurement,
         timedelta(days=int(days)),
         certificate,
+        access == "read",
     )
 
 
@@ -115,12 +135,13 @@ def prepare_influxdb(url: str) -> None:
 
 
 def _client(address: Address) -> InfluxDBClient:
+    require_certificates(SETTING, address.certificate)
     return InfluxDBClient(
         url=address.base,
         token=address.token or "-",
         org=address.organization,
         enable_gzip=True,
-        timeout=60_000,
+        timeout=TIMEOUTS_MS,
         ssl_ca_cert=address.certificate or None,
     )
 
@@ -150,10 +171,10 @@ class InfluxStore(ServerSeries):
         self._reader = self._client.query_api()
 
     def check(self) -> None:
-        """Raise ProblemsError unless the token may read and write the bucket."""
+        """Raise ProblemsError unless the token may read the bucket, and write it where that is wanted."""
         with _told(self._address):
             found = _bucket(self._client, self._address)
-            if found is not None:
+            if found is not None and not self._address.reads_only:
                 self._write("# may this token write?")
         if found is None:
             raise ProblemsError(
@@ -169,6 +190,8 @@ class InfluxStore(ServerSeries):
     # Transport
 
     def _send(self, table: pa.Table) -> None:
+        if self._address.reads_only:
+            raise SeriesUnavailableError("这个进程只读时序库（access=read），不能写入")
         text = "\n".join(lines(table, self._address.measurement, unit_us=self.unit_us, typed=True))
         with _translated():
             self._write(text)
@@ -368,26 +391,35 @@ def _translated() -> Iterator[None]:
 
 @contextmanager
 def _told(address: Address) -> Iterator[None]:
-    """Turn a refusal at the start into the line that names the setting."""
+    """Turn a refusal at the start into the line that names the setting, and silence into being away."""
     try:
         yield
-    except ApiException as error:
-        if error.status == _UNAUTHORISED:
-            raise ProblemsError(
-                [Problem(TOKEN_SETTING, "InfluxDB 不认这个令牌", "换成能读写这个存储桶的令牌")]
+    except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+        if is_away(error):
+            raise SeriesAwayError(
+                [
+                    Problem(
+                        SETTING,
+                        f"连不上 InfluxDB：{reason(error)}",
+                        "确认服务在运行；若一直如此，检查地址和端口",
+                    )
+                ]
             ) from error
-        if error.status == _FORBIDDEN:
-            raise ProblemsError(
-                [Problem(TOKEN_SETTING, "这个令牌不能写（或不能建）存储桶", "换成能读写这个存储桶的令牌")]
-            ) from error
-        if error.status == _NOT_FOUND:
-            raise ProblemsError(
-                [Problem(SETTING, f"InfluxDB 里没有组织 {address.organization}", "检查地址里的组织名")]
-            ) from error
-        raise ProblemsError(
-            [Problem(SETTING, f"InfluxDB 不同意：{reason(error)}", "检查令牌的权限和存储桶的设置")]
-        ) from error
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise ProblemsError(
-            [Problem(SETTING, f"连不上 InfluxDB：{reason(error)}", "检查地址、端口、证书，并确认服务在运行")]
-        ) from error
+        raise ProblemsError([_refusal(address, error)]) from error
+
+
+def _refusal(address: Address, error: Exception) -> Problem:
+    """Return what is set wrongly, judging by the server's answer."""
+    if is_distrusted(error):
+        return distrusted(SETTING)
+    mend = "换成能读这个存储桶的令牌" if address.reads_only else "换成能读写这个存储桶的令牌"
+    match error.status if isinstance(error, ApiException) else None:
+        case 401:
+            return Problem(TOKEN_SETTING, "InfluxDB 不认这个令牌", mend)
+        case 403:
+            return Problem(TOKEN_SETTING, "这个令牌不能写（或不能建）存储桶", mend)
+        case 404 if "organization" in str(getattr(error, "body", "")):
+            return Problem(SETTING, f"InfluxDB 里没有组织 {address.organization}", "检查地址里的组织名")
+        case _:
+            what = f"{address.base} 的回答不像 InfluxDB 2：{reason(error)}"
+            return Problem(SETTING, what, "检查地址、端口、令牌的权限和存储桶的设置")

@@ -5,6 +5,7 @@ and sample of each device, looked up again now and then because other processes 
 sent and asked for is each engine's own.
 """
 
+import ssl
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,12 @@ from time import monotonic
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import urllib3
 from influxdb_client.rest import ApiException
 
 from store.engines.aggregation import covered, downsampled
 from store.engines.batches import merge, microseconds, read_schema, rounds, shaped, times_us
+from store.problem import Problem, ProblemsError
 from store.samples import QUANTITIES, SAMPLE_SCHEMA, Sample, table_to_samples
 from store.series import Conflict, WriteResult
 
@@ -39,6 +42,45 @@ def reason(error: Exception) -> str:
     if any(mark in body for mark in _FULL):
         return f"服务器磁盘已满、只能读（{error.status}），请清出磁盘空间或换更大的磁盘"
     return f"{error.status} {error.reason} {body[:200]}".strip()
+
+
+_NOT_NOW = {0, 429, 502, 503, 504}
+
+
+def is_away(error: Exception) -> bool:
+    """Tell whether a server, or what stands before it, gave no answer rather than a refusal."""
+    if isinstance(error, ApiException):
+        return error.status in _NOT_NOW and not is_distrusted(error)
+    return not is_distrusted(error) and not isinstance(error, urllib3.exceptions.LocationValueError)
+
+
+def is_distrusted(error: BaseException | None) -> bool:
+    """Tell whether the certificate of a server was not accepted, or it speaks no TLS at all."""
+    if isinstance(error, ApiException):
+        # The client turns what its library raises into a refusal without a status.
+        return not error.status and "SSLError" in str(error.reason)
+    if isinstance(error, urllib3.exceptions.MaxRetryError):
+        return is_distrusted(error.reason)
+    return isinstance(error, urllib3.exceptions.SSLError | ssl.SSLError)
+
+
+def distrusted(setting: str) -> Problem:
+    """Return what to do about a certificate that is not accepted."""
+    return Problem(
+        setting,
+        "服务器的证书通不过检查，或对方不是 https",
+        "自签证书用 ca=文件 指出颁发机构（PEM），主机名要与证书一致；不加密的服务器去掉 +https",
+    )
+
+
+def require_certificates(setting: str, path: str) -> None:
+    """Raise ProblemsError unless `path` is empty or a file of certificates that can be read."""
+    try:
+        if path:
+            ssl.create_default_context(cafile=path)
+    except OSError as error:
+        what = f"ca={path} 读不了：{error.strerror or error}"
+        raise ProblemsError([Problem(setting, what, "写成证书颁发机构的 PEM 文件的路径")]) from error
 
 
 class ServerSeries(ABC):

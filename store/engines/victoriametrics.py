@@ -34,11 +34,19 @@ from store.engines.batches import (
 from store.engines.lines import lines, tag, untag
 from store.engines.pivoting import FLAGS, RECEIVED, Points, whole_rows
 from store.engines.recent import RecentRows
-from store.engines.serverside import LONG_AGO_US, ServerSeries, reason
+from store.engines.serverside import (
+    LONG_AGO_US,
+    ServerSeries,
+    distrusted,
+    is_away,
+    is_distrusted,
+    reason,
+    require_certificates,
+)
 from store.problem import Problem, ProblemsError
 from store.redaction import redact
 from store.samples import QUANTITIES
-from store.series import SeriesUnavailableError, Side, Statistics
+from store.series import SeriesAwayError, SeriesUnavailableError, Side, Statistics
 
 SETTING = "SUNLEDGER_SERIES_URL"
 TOKEN_SETTING = "SUNLEDGER_SERIES_TOKEN"  # noqa: S105, the name of a setting
@@ -48,6 +56,7 @@ MILLISECONDS: Any = WritePrecision.MS
 DEVICES_AT_ONCE = 300
 WRONG_RETENTION = {"1", "1M", "1m"}
 _UNAUTHORISED = {401, 403}
+_NOT_NOW = {429, 502, 503, 504}
 _FLAG = re.compile(r'^-([\w.]+)="([^"]*)"', re.MULTILINE)
 
 
@@ -64,16 +73,23 @@ class Address:
     token: str
     measurement: str
     checked: tuple[str, ...]
+    certificate: str = ""
+    reads_only: bool = False
 
 
 def parse_address(url: str) -> Address:
-    """Read `victoriametrics[+https]://[:TOKEN@]HOST:PORT?write_path=…&read_path=…&check=HOST:PORT,…&measurement=…`."""
+    """Read `victoriametrics[+https]://[:TOKEN@]HOST:PORT`.
+
+    Options: `write_path`, `read_path`, `check=HOST:PORT,…`, `measurement`, `ca=FILE`, `access=read`.
+    """
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     write_path, read_path = options.pop("write_path", ""), options.pop("read_path", "")
     measurement = options.pop("measurement", "sample")
+    certificate, access = options.pop("ca", ""), options.pop("access", "write")
+    sound = re.fullmatch(r"[a-z][a-z0-9]*", measurement) and access in {"read", "write"}
     storages = [place for place in options.pop("check", "").split(",") if place]
-    if options or not parts.hostname or not re.fullmatch(r"[a-z][a-z0-9]*", measurement):
+    if options or not parts.hostname or not sound:
         raise ProblemsError(
             [
                 Problem(
@@ -86,7 +102,8 @@ def parse_address(url: str) -> Address:
     scheme = "https" if parts.scheme.endswith("+https") else "http"
     base = f"{scheme}://{parts.hostname}:{parts.port or 8428}"
     checked = tuple(f"{scheme}://{place}" for place in storages) or (base,)
-    return Address(base, write_path, read_path, unquote(parts.password or ""), measurement, checked)
+    token = unquote(parts.password or "")
+    return Address(base, write_path, read_path, token, measurement, checked, certificate, access == "read")
 
 
 def open_victoriametrics(url: str) -> "VictoriaMetricsStore":
@@ -94,19 +111,35 @@ def open_victoriametrics(url: str) -> "VictoriaMetricsStore":
     store = VictoriaMetricsStore(parse_address(url))
     try:
         store.check()
-    except SeriesUnavailableError as error:
+    except (ProblemsError, SeriesUnavailableError) as error:
         store.close()
-        raise ProblemsError(
-            [Problem(SETTING, f"连不上 VictoriaMetrics：{error}", "检查地址、端口、令牌，并确认服务在运行")]
-        ) from error
+        raise _told(error) from error
     return store
 
 
+def _told(error: ProblemsError | SeriesUnavailableError) -> ProblemsError:
+    """Return what stops the start: a setting that is wrong, or a server that is away."""
+    if isinstance(error, ProblemsError):
+        return error
+    if is_distrusted(error.__cause__):
+        return ProblemsError([distrusted(SETTING)])
+    if isinstance(error, RefusedError) and not error.away:
+        return ProblemsError([_refusal(error)])
+    if isinstance(error.__cause__, Exception) and not is_away(error.__cause__):
+        return ProblemsError([Problem(SETTING, str(error), "检查地址和端口")])
+    what, how = f"连不上 VictoriaMetrics：{error}", "确认服务在运行；若一直如此，检查地址和端口"
+    return SeriesAwayError([Problem(SETTING, what, how)])
+
+
 class RefusedError(SeriesUnavailableError):
-    """The server is there and does not do what was asked; `token` where it minds the token."""
+    """The server does not do what was asked.
+
+    `token` where it minds the token, `away` where only what stands before it is there.
+    """
 
     def __init__(self, status: int, text: str) -> None:
         # vmauth answers a token that it does not know with 400 and the token itself.
+        self.away = status in _NOT_NOW
         self.token = status in _UNAUTHORISED or "auth token" in text
         super().__init__(f"VictoriaMetrics 回答 {status}：{'不认这个令牌' if self.token else text[:300]}")
 
@@ -119,22 +152,28 @@ class VictoriaMetricsStore(ServerSeries):
 
     def __init__(self, address: Address) -> None:
         super().__init__()
+        require_certificates(SETTING, address.certificate)
         self._address = address
         self._client = InfluxDBClient(
-            url=address.base + address.write_path, token=address.token or "-", org="-", enable_gzip=True
+            url=address.base + address.write_path,
+            token=address.token or "-",
+            org="-",
+            enable_gzip=True,
+            ssl_ca_cert=address.certificate or None,
         )
         self._api = self._client.write_api(write_options=SYNCHRONOUS)
-        self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=False)
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=5, read=60),
+            retries=False,
+            ca_certs=address.certificate or None,
+        )
         self._recent = RecentRows()
         self._dirty = True  # another process may have written a moment ago
         self._flushes = True
 
     def check(self) -> None:
         """Raise ProblemsError unless deduplication and a long retention are switched on."""
-        try:
-            self._query("vector(1)", LONG_AGO_US // MS)
-        except RefusedError as error:
-            raise ProblemsError([_refusal(error)]) from error
+        self._query("vector(1)", LONG_AGO_US // MS)
         wrong = [problem for server in self._address.checked for problem in self._wrong_flags(server)]
         if wrong:
             raise ProblemsError(wrong)
@@ -238,6 +277,8 @@ class VictoriaMetricsStore(ServerSeries):
     # Writing
 
     def _send(self, table: pa.Table) -> None:
+        if self._address.reads_only:
+            raise SeriesUnavailableError("这个进程只读时序库（access=read），不能写入")
         text = "\n".join(lines(table, self._address.measurement, unit_us=MS, typed=False))
         with _translated():
             self._api.write(bucket="sunledger", record=text, write_precision=MILLISECONDS)

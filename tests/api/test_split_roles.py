@@ -6,16 +6,18 @@ device; collector, scheduler and web are processes of their own, stopped and kil
 
 import http.client
 import json
+import re
 import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -48,7 +50,7 @@ class County:
     series: SeriesStore
     broker: Mosquitto
     password: str
-    restart_store: Callable[[], None]
+    store: "Store"
     processes: list[Process] = field(default_factory=list)
 
     @property
@@ -109,10 +111,11 @@ class Store:
         folder.mkdir()
         self.port, self._process = stack.enter_context(victoria_metrics(folder))
 
-    def restart(self) -> None:
+    def kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        time.sleep(3)
+
+    def start(self) -> None:
         again = victoria_metrics(self._folder, port=self.port)
         _, self._process = self._stack.enter_context(again)
 
@@ -147,7 +150,7 @@ def county(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> It
         stack.enter_context(simulated(database))
         series = open_series(settings["SUNLEDGER_SERIES_URL"])
         stack.callback(series.close)
-        made = County(folder, settings, database, series, broker, credential["password"], store.restart)
+        made = County(folder, settings, database, series, broker, credential["password"], store)
         yield made
 
 
@@ -351,9 +354,85 @@ def test_a_killed_series_server_loses_nothing(county: County, publisher: Publish
         publisher.send(number)
         time.sleep(0.01)
     until(lambda: 2099 in county.numbers(), 45)
-    county.restart_store()
+    county.store.kill()
+    time.sleep(3)
+    county.store.start()
     publisher.send(2100)
     until(lambda: county.numbers()[-101:] == list(range(2000, 2101)), 60)
     collector.process.send_signal(signal.SIGTERM)
     assert collector.process.wait(40) == 0
     prove_that_nothing_is_missing(county, killed=True)
+
+
+def is_up(county: County) -> bool:
+    with suppress(ConnectionError):
+        return ask(county, "GET", "/healthz")[0] == 200
+    return False
+
+
+def pages(county: County, *paths: str) -> list[httpx.Response]:
+    """Look at pages as somebody who has logged in."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{county.settings['SUNLEDGER_PORT']}") as browser:
+        form = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/login").text)
+        assert form
+        browser.post("/login", data={"login": "admin", "password": PASSWORD, "csrf_token": form[1]})
+        return [browser.get(path) for path in paths]
+
+
+def waiting(county: County) -> int:
+    with sqlite3.connect(f"file:{county.data_dir / 'spool.sqlite3'}?mode=ro", uri=True) as connection:
+        found = connection.execute("SELECT count(*) FROM batch").fetchone()
+    connection.close()
+    return found[0]
+
+
+def test_collector_and_web_start_while_the_series_server_is_away(
+    county: County, publisher: Publisher
+) -> None:
+    county.store.kill()
+    collector, scheduler, web = (county.serve(role) for role in ("collector", "scheduler", "web"))
+    for number in range(3000, 3020):
+        publisher.send(number)
+    until(lambda: "数据在采集队列里等待，不会丢失" in events(county), 45)
+    assert "连不上 VictoriaMetrics" in events(county)
+    assert waiting(county) > 0
+
+    until(lambda: is_up(county), 45)
+    token = token_of_the_administrator(county)
+    status, answer = ask(county, "GET", "/api/v1/stations", token=token)
+    assert (status, json.loads(answer)["title"]) == (503, "时序库暂时不能用")
+    page, books = pages(county, "/stations", "/settlements")
+    assert page.status_code == 503
+    assert "存放发电数据的时序库没有回应" in page.text
+    assert books.status_code == 200
+    command = county.run("series", INVERTER)
+    assert command.returncode == 2
+    assert "连不上 VictoriaMetrics" in command.stderr
+    assert "Traceback" not in command.stderr
+    assert county.run("user", "list").returncode == 0
+
+    county.store.start()
+    until(lambda: county.numbers()[-20:] == list(range(3000, 3020)), 90)
+    until(lambda: station_power(county, token) is not None, 45)
+    for process in (web, scheduler, collector):
+        process.process.send_signal(signal.SIGTERM)
+        assert process.process.wait(60) == 0
+        assert "Traceback" not in process.text()
+    prove_that_nothing_is_missing(county)
+
+
+def test_a_wrong_series_address_still_stops_the_start(county: County) -> None:
+    """Something answers there, but it is no time-series server: that is wrong, not away."""
+    wrong = county.settings | {
+        "SUNLEDGER_SERIES_URL": f"victoriametrics://127.0.0.1:{county.store.port}?read_path=/x"
+    }
+    refused = subprocess.run(
+        command("serve", "--roles", "collector"),
+        env=environment(wrong),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert refused.returncode == 2
+    assert "SUNLEDGER_SERIES_URL" in refused.stderr
