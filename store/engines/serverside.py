@@ -40,7 +40,9 @@ def reason(error: Exception) -> str:
         return str(error)[:300]
     body = str(error.body or "").strip()
     if any(mark in body for mark in _FULL):
-        return f"服务器磁盘已满、只能读（{error.status}），请清出磁盘空间或换更大的磁盘"
+        # InfluxDB goes on refusing after there is room again; VictoriaMetrics does not.
+        after = "" if "read-only" in body else "，再重新启动它"
+        return f"服务器磁盘已满、只能读（{error.status}），请清出磁盘空间或换更大的磁盘{after}"
     return f"{error.status} {error.reason} {body[:200]}".strip()
 
 

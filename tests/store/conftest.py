@@ -7,10 +7,17 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 RIGHT_FLAGS = ("-retentionPeriod", "100y", "-dedup.minScrapeInterval", "1ms")
 
@@ -65,8 +72,8 @@ def influxd() -> str:
 
 
 @contextmanager
-def influx(folder: Path, port: int = 0) -> Iterator[tuple[int, subprocess.Popen]]:
-    """A real InfluxDB of its own in a folder, set up on its first start."""
+def influx(folder: Path, port: int = 0, more: tuple[str, ...] = ()) -> Iterator[Started]:
+    """A real InfluxDB of its own in a folder, set up on its first start; `more` are options."""
     port = port or unused_port()
     folder.mkdir(exist_ok=True)
     options = {
@@ -75,24 +82,26 @@ def influx(folder: Path, port: int = 0) -> Iterator[tuple[int, subprocess.Popen]
         "sqlite-path": folder / "sqlite.db",
         "http-bind-address": f"127.0.0.1:{port}",
         "log-level": "warn",
+        "reporting-disabled": "true",
     }
-    command = [influxd(), *(f"--{name}={value}" for name, value in options.items()), "--reporting-disabled"]
+    command = [influxd(), *(f"--{name}={value}" for name, value in options.items()), *more]
     with (
         (folder / "log").open("ab") as log,
         subprocess.Popen(command, stdout=log, stderr=log) as process,
     ):
         try:
             wait_for(port)
-            set_up_influx(port)
+            set_up_influx(port, "https" if more else "http")
             yield port, process
         finally:
             process.terminate()
 
 
-def set_up_influx(port: int) -> None:
-    """Make organization and token, unless that was done before."""
+def set_up_influx(port: int, scheme: str) -> None:
+    """Make organization and token, unless that was done before; any certificate will do here."""
     wanted = {"username": "root", "password": "only-for-tests", "org": "county", "bucket": "first"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+    base = f"{scheme}://127.0.0.1:{port}"
+    with httpx.Client(base_url=base, timeout=30, verify=False) as client:  # noqa: S501, our own server
         for _ in range(200):
             with suppress(httpx.TransportError):
                 if client.get("/health").status_code == httpx.codes.OK:
@@ -100,6 +109,50 @@ def set_up_influx(port: int) -> None:
             time.sleep(0.05)
         if client.get("/api/v2/setup").json()["allowed"]:
             client.post("/api/v2/setup", json={**wanted, "token": INFLUX_TOKEN}).raise_for_status()
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Files of a certificate authority of one's own, and of a server that it vouches for."""
+
+    authority: Path
+    server: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Made anew: an authority, and a server's certificate for 127.0.0.1 signed by it."""
+    folder = tmp_path_factory.mktemp("certificates")
+    made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    now = datetime.now(UTC)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("county CA", "series")]
+    for place, authority in ((made.authority, True), (made.server, False)):
+        own = 0 if authority else 1
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(names[own])
+            .issuer_name(names[0])
+            .public_key(keys[own].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=30))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        )
+        if not authority:
+            place_of = x509.IPAddress(ip_address("127.0.0.1"))
+            builder = builder.add_extension(x509.SubjectAlternativeName([place_of]), critical=False)
+        signed = builder.sign(keys[0], hashes.SHA256())
+        place.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    made.key.write_bytes(
+        keys[1].private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return made
 
 
 @pytest.fixture(scope="session")
