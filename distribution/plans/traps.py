@@ -5,7 +5,6 @@ purse, `60` where `"60%"` is meant, a test whose denominator never moves, a miss
 """
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from fractions import Fraction
 
 from distribution.plans.document import Plan
@@ -93,11 +92,16 @@ def _idle_denominators(plan: Plan) -> Iterator[Problem]:
                 )
 
 
+def _bare(name: str) -> str:
+    """Return a name without what is often written in another way: case, plural, strokes, doubled letters."""
+    return name.lower().replace("_", "").replace("-", "").replace("ll", "l").rstrip("s")
+
+
 def _misspelt_weights(plan: Plan) -> Iterator[Problem]:
     for index, step in enumerate(plan.steps):
         if not isinstance(step, Weighted | Pooling) or step.weight in _WEIGHTS:
             continue
-        close = get_close_matches(step.weight.lower(), _WEIGHTS, n=1, cutoff=0.8)
+        close = [name for name in _WEIGHTS if _bare(name) == _bare(step.weight)]
         if close:
             yield Problem(
                 f"{plan.place('step', index, 'weight')}（第 {index + 1} 步）",
