@@ -136,11 +136,11 @@ class ServerSeries(ABC):
         late = [n for n, (d, t) in enumerate(zip(ids, times, strict=True)) if t <= newest.get(d, -1)]
         kept = np.ones(len(ids), bool)
         conflicts: tuple[Conflict, ...] = ()
-        completed: list[pa.Table] = []
+        again: list[pa.Table] = []
         if late:
-            kept, conflicts, completed = self._merge_stored(table, late)
+            kept, conflicts, again = self._merge_stored(table, late)
         fresh = table.filter(pa.array(kept))
-        everything = pa.concat_tables([fresh, *completed])
+        everything = pa.concat_tables([fresh, *again])
         if everything.num_rows:
             self._send(everything)
         self._remember(fresh)
@@ -167,7 +167,9 @@ class ServerSeries(ABC):
         changed = result.merged.take(np.asarray(result.changed, np.int64))
         for device_id in changed.column("device_id").to_pylist():
             self._latest.pop(device_id, None)
-        return kept, result.conflicts, [changed]
+        # Also what is there already goes to the server again: a full one shows rows that its log refused,
+        # and only what it takes now may be acknowledged.
+        return kept, result.conflicts, [result.merged]
 
     def _remember(self, table: pa.Table) -> None:
         newest = self._newest_times()
