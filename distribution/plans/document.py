@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from distribution.plans.notation import places
 from distribution.plans.notation.values import Money
+from distribution.plans.plan_fields import PLAN_FIELDS
 from distribution.plans.primitives import AnyStep
 from distribution.plans.primitives.base import Strict
 from store.canonical import content_hash
@@ -116,8 +117,12 @@ def plan_hash(plan: Plan) -> str:
 
 
 def plan_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a plan, with the keys of the file."""
-    return Plan.model_json_schema(by_alias=True)
+    """Return the JSON Schema of a plan, with the keys of the file and what each of them means."""
+    schema = Plan.model_json_schema(by_alias=True)
+    for part in (schema, *schema["$defs"].values()):
+        for key, entry in part.get("properties", {}).items():
+            entry.setdefault("description", PLAN_FIELDS.get(key, ""))
+    return schema
 
 
 def load_plan(source: Path | str) -> Plan:

@@ -6,14 +6,16 @@ import tomllib
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from pydantic import TypeAdapter
 
 from distribution.plans.allocation import allocate
 from distribution.plans.cases import run_cases
 from distribution.plans.checks import check_plan
-from distribution.plans.document import load_plan
+from distribution.plans.document import load_plan, plan_schema
 from distribution.plans.explanation import render_line
-from distribution.plans.inputs import parse_input
+from distribution.plans.input_fields import INPUT_FIELDS
+from distribution.plans.inputs import input_schema, parse_input
 from distribution.plans.primitives import KIND_WORDS, AnyStep
 from distribution.plans.published import recompute
 
@@ -59,6 +61,25 @@ def test_every_key_of_every_step_is_described():
         for name, field in kind.model_fields.items():
             key = field.alias or name
             assert re.search(rf"\b{key}\b", TEXT), f"{kind.__name__}.{key} is not in docs/plan-format.md"
+
+
+def described(schema):
+    """Yield every property of a JSON Schema with its description."""
+    for name, part in {**schema["$defs"], "": schema}.items():
+        for key, entry in part.get("properties", {}).items():
+            yield f"{name}.{key}", entry.get("description", "")
+
+
+@pytest.mark.parametrize("schema", [plan_schema, input_schema])
+def test_the_published_schema_describes_every_field(schema):
+    assert [key for key, words in described(schema()) if not words] == []
+
+
+def test_the_text_describes_every_field_of_the_input():
+    rows = {line for line in TEXT.splitlines() if line.startswith("| `")}
+    for record, fields in INPUT_FIELDS.items():
+        for name, words in fields.items():
+            assert f"| `{name}` | {words} |" in rows, f"{record}.{name}"
 
 
 def test_the_example_input_is_read():
