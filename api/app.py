@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api import control, errors, resources, security
 from collector.metrics import registry as metrics_of
+from collector.metrics import reported
 from collector.runtime import Collector
 from dashboards import routers as page_routers
 from dashboards.web import Services, open_to_all, requires
@@ -56,9 +57,11 @@ def _add_service_routes(application: FastAPI, collector: Collector | None) -> No
         "/metrics", include_in_schema=False, dependencies=[Depends(requires(Permission.VIEW_OPERATIONS))]
     )
     def metrics() -> Response:
-        own = generate_latest()
+        services: Services = application.state.services
+        with services.database.reading() as session:
+            told = generate_latest(reported(session, services.clock()))
         collected = generate_latest(metrics_of(collector)) if collector is not None else b""
-        return Response(own + collected, media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest() + told + collected, media_type=CONTENT_TYPE_LATEST)
 
     @application.get(
         "/api/v1/openapi.json",

@@ -8,10 +8,12 @@ import asyncio
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from urllib.parse import unquote, urlsplit
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from api.service import only_collector, spool_of
 from api.settings import MQTT_PORTS, Settings
@@ -19,18 +21,20 @@ from collector.connections import ConnectionStatus, DeviceLink, links
 from collector.learned import DeviceModel, Learned, Places
 from collector.reports import (
     CollectorReport,
+    collector_reports,
     keep_learned,
     recall_learned,
     report_collector,
     report_connections,
     report_refused,
+    report_start,
 )
 from collector.runtime import Collector
 from collector.settings import CollectorSettings, DialInSettings, MqttSettings
 from collector.spool import Spool
 from dashboards.web import Services
 from registry.actors import SYSTEM
-from store.events import Event, record
+from store.events import Event, EventKind, Severity, record
 from store.periods import local_date
 
 logger = structlog.get_logger(__name__)
@@ -81,17 +85,19 @@ def collector_settings(settings: Settings) -> CollectorSettings:
     )
 
 
-def _links(services: Services) -> tuple[DeviceLink, ...]:
+def _links(services: Services, areas: tuple[str, ...]) -> tuple[DeviceLink, ...]:
     with services.database.reading() as session:
-        return links(session, SYSTEM, on=local_date(services.clock()))
+        return links(session, SYSTEM, on=local_date(services.clock()), areas=areas)
 
 
 class Reporter:
-    """Tells the other processes how the collector is doing; says again only what has changed."""
+    """Tells the other processes how the collector of a name is doing; says again only what has changed."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, name: str) -> None:
         self._services = services
+        self._name = name
         self._started_at = services.clock()
+        self._reported_at: datetime | None = None
         self._told: Mapping[str, ConnectionStatus] = {}
         self._learned: Mapping[DeviceModel, Places] = {}
 
@@ -109,17 +115,34 @@ class Reporter:
             dial_in_port=dial_in.port if dial_in is not None else 0,
             daily_requests_cap=settings.daily_request_cap,
             daily_bytes_cap=settings.daily_byte_cap,
+            name=self._name,
         )
         try:
             with self._services.database.transaction() as session:
-                report_connections(session, changed, gone)
-                report_refused(session, dial_in.refused() if dial_in is not None else ())
+                if self._reported_at is None:
+                    report_start(session, self._name)
+                else:
+                    self._look_for_a_namesake(session, self._reported_at)
+                report_connections(session, self._name, changed, gone)
+                report_refused(session, self._name, dial_in.refused() if dial_in is not None else ())
                 keep_learned(session, new, now)
                 report_collector(session, said)
         except SQLAlchemyError as error:
             logger.warning("connections not reported", error=str(error))
             return
-        self._told, self._learned = present, learned
+        self._told, self._learned, self._reported_at = present, learned, now
+
+    def _look_for_a_namesake(self, session: Session, since: datetime) -> None:
+        """Tell when another collector has reported under our name since our last report [UTC]."""
+        other = next((one for one in collector_reports(session) if one.name == self._name), None)
+        if other is None or other.at <= since or other.started_at == self._started_at:
+            return
+        message = f"另一个采集程序也叫 {self._name}，两边的连接情况互相覆盖：给它另设 collector_name"
+        event = Event(
+            self._services.clock(), EventKind.COMMUNICATION, Severity.ERROR, "collector", self._name, message
+        )
+        record(session, event)
+        logger.error("another collector has our name", name=self._name)
 
 
 class _Stage:
@@ -131,8 +154,9 @@ class _Stage:
         self._thread = threading.Thread(target=self._loop.run_forever, name="collector", daemon=True)
         self._watch: asyncio.Task[None] | None = None
         self._reporting: asyncio.Task[None] | None = None
-        self._reporter = Reporter(services)
-        self._known = _links(services)
+        self._reporter = Reporter(services, settings.collector_name)
+        self._areas = settings.collector_areas
+        self._known = _links(services, self._areas)
         self._settings = collector_settings(settings)
         with services.database.transaction() as session:
             learned = Learned(recall_learned(session, services.clock()))
@@ -163,7 +187,7 @@ class _Stage:
         while True:
             await asyncio.sleep(RELOAD_SECONDS)
             try:
-                found = await asyncio.to_thread(_links, self._services)
+                found = await asyncio.to_thread(_links, self._services, self._areas)
             except SQLAlchemyError as error:
                 # The devices that are known are polled on; the next turn asks again.
                 logger.warning("the registry is out of reach", error=str(error))

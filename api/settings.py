@@ -5,6 +5,7 @@ it). A setting that is wrong, unknown or missing is one clear line, never a half
 """
 
 import os
+import re
 import tomllib
 from enum import StrEnum
 from ipaddress import IPv4Network
@@ -83,6 +84,14 @@ class Settings(BaseSettings):
     secure_cookies: bool = Field(False, description="只在 HTTPS 下使用时设为 true：Cookie 只经加密连接发送")
     session_idle_minutes: int = Field(15, ge=1, le=480, description="登录闲置多久后失效 [分钟]")
     session_hours: int = Field(8, ge=1, le=24, description="登录最长多久 [小时]")
+    collector_name: str = Field(
+        "collector",
+        pattern="^[A-Za-z0-9._-]{1,16}$",
+        description="采集程序的名称，连接情况按它分开报告；几个采集程序共用一个数据库时各取一个",
+    )
+    collector_areas: Texts = Field(
+        (), description="只采集这些区划的电站（12 位代码，逗号分隔），几个采集程序分片用；空为全部"
+    )
     mqtt_url: str = Field("", description="MQTT 服务器地址 mqtt://用户:口令@主机:端口；空则不用 MQTT")
     mqtt_certificate_authority: str = Field("", description="mqtts 用的证书颁发机构文件（PEM）")
     mqtt_client_id: str = Field(
@@ -149,6 +158,14 @@ class Settings(BaseSettings):
 
         for text in value:
             packet_bytes(text)
+        return value
+
+    @field_validator("collector_areas")
+    @classmethod
+    def _division_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for code in value:
+            if not re.fullmatch(r"\d{12}", code, re.ASCII):
+                raise ValueError(f"{code} 不是 12 位区划代码")
         return value
 
     @field_validator("roles", mode="before")

@@ -5,14 +5,14 @@ registry, and the status board that pages, API and metrics read. It opens no con
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from registry.actors import Actor
+from registry.actors import Actor, area_prefix
 from registry.stations import Device, devices, stations
 
 MODBUS_TCP = "modbus-tcp"
@@ -33,7 +33,8 @@ class DeviceLink:
     """How one device is reached.
 
     `transport` is one of the constants of this module. For polled devices `host`, `port` and `unit_id`
-    say where and `profile` names the device profile (for DL/T 645 `serial` is the meter's address). For a
+    say where and `profile` names the device profile, with the ratios of a meter's transformers
+    (`acrel_dtsd1352?pt=100&ct=30`; for DL/T 645 `serial` is the meter's address). For a
     serial line `host` is the path of the port with its settings (`/dev/ttyS0?baud=2400&parity=E`); for a
     dial-in DTU `host` is its registration packet (text, or `hex:…`), with RTU frames or, for
     `modbus-dial-in-tcp`, Modbus TCP frames inside. For MQTT `topic` is the filter of the device's messages,
@@ -66,13 +67,17 @@ class DeviceLink:
         return self.topic if self.transport == MQTT else f"{self.host}:{self.port}#{self.unit_id}"
 
 
-def links(session: Session, actor: Actor, *, on: date) -> tuple[DeviceLink, ...]:
-    """Return the links of the devices in the actor's area that stand there on a day and have a transport."""
+def links(session: Session, actor: Actor, *, on: date, areas: Collection[str] = ()) -> tuple[DeviceLink, ...]:
+    """Return the links of the devices in the actor's area that stand there on a day and have a transport.
+
+    With `areas` (division codes of 12 digits) only those of the stations that stand in one of them.
+    """
     places = {station.id: station.division_code for station in stations(session, actor)}
+    prefixes = tuple(area_prefix(area) for area in areas) or ("",)
     return tuple(
         link_of(device, places.get(device.station_id, ""))
         for device in devices(session, actor, on=on)
-        if device.transport
+        if device.transport and places.get(device.station_id, "").startswith(prefixes)
     )
 
 

@@ -4,16 +4,20 @@ Owns names and meaning of the metrics; where they are served is the API's. Label
 devices, never people.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as MetricSource
+from sqlalchemy.orm import Session
 
 from collector.connections import ConnectionStatus, LinkState
+from collector.reports import CollectorReport, collector_reports, connection_counts
 from collector.runtime import Collector, CollectorStatus
 
 LABELS = ("device", "station")
+ConnectionCounts = Mapping[tuple[str, LinkState], int]
 
 
 class CollectorMetrics(MetricSource):
@@ -96,6 +100,42 @@ def _spool(status: CollectorStatus) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "sunledger_store_stuck", "1 while the store takes nothing", value=1.0 if status.drain.stuck else 0.0
     )
+
+
+class _Reported(MetricSource):
+    """What the collectors have reported, each under its own name."""
+
+    def __init__(self, reports: Sequence[CollectorReport], counts: ConnectionCounts, now: datetime) -> None:
+        self._reports, self._counts, self._now = reports, counts, now
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        alive = GaugeMetricFamily(
+            "sunledger_collector_up", "1 while the collector reports", labels=["collector"]
+        )
+        last = GaugeMetricFamily(
+            "sunledger_collector_last_report_timestamp_seconds",
+            "time of the collector's last report",
+            labels=["collector"],
+        )
+        connections = GaugeMetricFamily(
+            "sunledger_collector_connections",
+            "connections by state, as the collector last reported them",
+            labels=["collector", "state"],
+        )
+        for one in self._reports:
+            alive.add_metric([one.name], 0.0 if one.is_silent(self._now) else 1.0)
+            last.add_metric([one.name], one.at.timestamp())
+        for (name, state), count in sorted(self._counts.items()):
+            connections.add_metric([name, state], count)
+        yield from (alive, last, connections)
+
+
+def reported(session: Session, now: datetime) -> CollectorRegistry:
+    """Return a Prometheus registry with what all collectors have reported, wherever they run."""
+    made = CollectorRegistry(auto_describe=False)
+    made.register(_Reported(collector_reports(session), connection_counts(session), now))
+    return made
 
 
 def registry(collector: Collector) -> CollectorRegistry:

@@ -1,15 +1,15 @@
-"""What the collector tells the other processes: how connections are doing, who was refused, what it learned.
+"""What collectors tell the other processes: how connections are doing, who was refused, what was learned.
 
-Owns the tables that the collector's process writes every few seconds and every other process reads, so that
-pages and commands see the same whether the collector runs beside them or elsewhere. The present state only;
-history is in `store.events`.
+Owns the tables that each collector's process writes every few seconds under its own name and every other
+process reads, so that pages and commands see the same whether a collector runs beside them or elsewhere. The
+present state only; history is in `store.events`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import CheckConstraint, Float, String, Text, delete, insert, select
+from sqlalchemy import CheckConstraint, Float, String, Text, delete, func, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from collector.connections import ConnectionStatus, LinkState, RefusedCaller, link_of
@@ -28,19 +28,23 @@ from store.db import Base, UtcDateTime
 
 LEARNED_FOR = timedelta(days=30)
 """A refused register is tried again after this time: firmware changes."""
+USUAL_NAME = "collector"
 SILENT_AFTER = timedelta(minutes=2)
 """A collector that has not reported for this long is not running."""
+FORGOTTEN_AFTER = timedelta(days=7)
+"""What a collector said that has been silent for this long is dropped: it was taken down or renamed."""
 TEXT_LIMIT = 300
-ONLY = "collector"
+SILENT_LABEL = "采集程序没有报告"
 STATES = ", ".join(f"'{state}'" for state in LinkState)
 
 
 class ConnectionReportRow(Base):
-    """How one device's connection is doing; replaced at every report."""
+    """How one device's connection is doing as one collector sees it; replaced at every report."""
 
-    __tablename__ = "connection_report"
+    __tablename__ = "collector_connection"
     __table_args__ = (CheckConstraint(f"state IN ({STATES})", name="state"),)
 
+    collector: Mapped[str] = mapped_column(String(16), primary_key=True)
     device_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     state: Mapped[str] = mapped_column(String(16))
     last_good_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -60,8 +64,9 @@ class ConnectionReportRow(Base):
 class RefusedCallerRow(Base):
     """A DTU that called and was not let in; replaced at every report."""
 
-    __tablename__ = "refused_caller"
+    __tablename__ = "collector_refusal"
 
+    collector: Mapped[str] = mapped_column(String(16), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     peer: Mapped[str] = mapped_column(String(64))
     packet: Mapped[str] = mapped_column(Text)
@@ -84,7 +89,7 @@ class AbsentRegisterRow(Base):
 
 
 class CollectorReportRow(Base):
-    """That the collector lives: when it reported last, since when it runs, where DTUs call."""
+    """That a collector lives: when it reported last, since when it runs, where DTUs call."""
 
     __tablename__ = "collector_report"
 
@@ -98,13 +103,14 @@ class CollectorReportRow(Base):
 
 @dataclass(frozen=True, slots=True)
 class CollectorReport:
-    """When the collector reported last [UTC], since when it runs, where DTUs call (0: nowhere), line caps."""
+    """When a collector reported last [UTC], since when it runs, where DTUs call (0: nowhere), line caps."""
 
     at: datetime
     started_at: datetime
     dial_in_port: int = 0
     daily_requests_cap: int = 0
     daily_bytes_cap: int = 0
+    name: str = USUAL_NAME
 
     def is_silent(self, now: datetime) -> bool:
         """Tell whether the collector seems to have stopped."""
@@ -113,15 +119,32 @@ class CollectorReport:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionReport:
-    """One device of the area, its station, and how its connection is doing."""
+    """One device of the area, its station, and how its connection is doing as one collector sees it.
+
+    `collector` is empty where none has reported on the device; `silent` means that the collector itself has
+    stopped reporting, so that the status is of an earlier time and nothing is known of the present.
+    """
 
     device: Device
     station: Station
     status: ConnectionStatus
+    collector: str = ""
+    silent: bool = False
+
+    @property
+    def label(self) -> str:
+        """The state in Chinese."""
+        return SILENT_LABEL if self.silent else self.status.label
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the device answers, as far as anybody knows now."""
+        return self.status.state is LinkState.GOOD and not self.silent
 
 
-def _values(status: ConnectionStatus) -> dict[str, object]:
+def _values(collector: str, status: ConnectionStatus) -> dict[str, object]:
     return {
+        "collector": collector,
         "device_id": status.link.device_id,
         "state": status.state.value,
         "last_good_at": status.last_good_at,
@@ -139,21 +162,29 @@ def _values(status: ConnectionStatus) -> dict[str, object]:
     }
 
 
-def report_connections(session: Session, changed: Sequence[ConnectionStatus], gone: Iterable[str]) -> None:
-    """Replace the reports of connections that changed, and drop those of devices that are gone."""
+def report_connections(
+    session: Session, collector: str, changed: Sequence[ConnectionStatus], gone: Iterable[str]
+) -> None:
+    """Replace a collector's reports of connections that changed, and drop those of devices that are gone."""
     table = ConnectionReportRow
     identifiers = [status.link.device_id for status in changed]
     for device_id in (*identifiers, *gone):
-        session.execute(delete(table).where(table.device_id == device_id))
+        session.execute(delete(table).where(table.collector == collector, table.device_id == device_id))
     if changed:
-        session.execute(insert(table), [_values(status) for status in changed])
+        session.execute(insert(table), [_values(collector, status) for status in changed])
 
 
-def report_refused(session: Session, callers: Sequence[RefusedCaller]) -> None:
-    """Replace the list of refused callers."""
-    session.execute(delete(RefusedCallerRow))
+def report_start(session: Session, collector: str) -> None:
+    """Drop what an earlier life of the collector said of connections."""
+    session.execute(delete(ConnectionReportRow).where(ConnectionReportRow.collector == collector))
+
+
+def report_refused(session: Session, collector: str, callers: Sequence[RefusedCaller]) -> None:
+    """Replace a collector's list of refused callers."""
+    session.execute(delete(RefusedCallerRow).where(RefusedCallerRow.collector == collector))
     session.add_all(
         RefusedCallerRow(
+            collector=collector,
             number=number,
             peer=one.peer,
             packet=one.packet,
@@ -167,10 +198,16 @@ def report_refused(session: Session, callers: Sequence[RefusedCaller]) -> None:
 
 
 def report_collector(session: Session, report: CollectorReport) -> None:
-    """Say that the collector lives."""
+    """Say that a collector lives; what has been silent for a week is forgotten."""
+    for name in session.scalars(
+        select(CollectorReportRow.id).where(CollectorReportRow.at < report.at - FORGOTTEN_AFTER)
+    ).all():
+        report_start(session, name)
+        session.execute(delete(RefusedCallerRow).where(RefusedCallerRow.collector == name))
+        session.execute(delete(CollectorReportRow).where(CollectorReportRow.id == name))
     session.merge(
         CollectorReportRow(
-            id=ONLY,
+            id=report.name,
             at=report.at,
             started_at=report.started_at,
             dial_in_port=report.dial_in_port,
@@ -209,31 +246,62 @@ def recall_learned(session: Session, now: datetime) -> dict[DeviceModel, Places]
     return found
 
 
-def collector_report(session: Session) -> CollectorReport | None:
-    """Return what the collector last said of itself, None where it never ran."""
-    row = session.get(CollectorReportRow, ONLY)
-    if row is None:
-        return None
-    return CollectorReport(
-        row.at, row.started_at, row.dial_in_port, row.daily_requests_cap, row.daily_bytes_cap
+def collector_reports(session: Session) -> tuple[CollectorReport, ...]:
+    """Return what every collector last said of itself, by name; empty where none ever ran."""
+    return tuple(
+        CollectorReport(
+            row.at,
+            row.started_at,
+            row.dial_in_port,
+            row.daily_requests_cap,
+            row.daily_bytes_cap,
+            row.id,
+        )
+        for row in session.scalars(select(CollectorReportRow).order_by(CollectorReportRow.id))
     )
 
 
-def connection_reports(session: Session, actor: Actor) -> tuple[ConnectionReport, ...]:
-    """Return how the connections in the actor's area are doing, those first that want looking at."""
+def connection_counts(session: Session) -> dict[tuple[str, LinkState], int]:
+    """Return how many connections each collector last reported in each state."""
+    table = ConnectionReportRow
+    statement = select(table.collector, table.state, func.count()).group_by(table.collector, table.state)
+    return {(name, LinkState(state)): count for name, state, count in session.execute(statement)}
+
+
+def connection_reports(session: Session, actor: Actor, now: datetime) -> tuple[ConnectionReport, ...]:
+    """Return how the connections in the actor's area are doing, those first that want looking at.
+
+    A device stands here once for each collector that has heard of it. One that nobody has reported on stands
+    here too, without a collector.
+    """
     actor.require(Permission.VIEW_STATIONS)
     places = {station.id: station for station in stations(session, actor)}
+    silent = {one.name for one in collector_reports(session) if one.is_silent(now)}
     statement = select(ConnectionReportRow).join(DeviceRow, DeviceRow.id == ConnectionReportRow.device_id)
-    mine = statement.join(StationRow).where(station_in_area(actor))
-    rows = {row.device_id: row for row in session.scalars(mine)}
+    mine = statement.join(StationRow).where(station_in_area(actor)).order_by(ConnectionReportRow.collector)
+    rows: dict[str, list[ConnectionReportRow]] = {}
+    for row in session.scalars(mine):
+        rows.setdefault(row.device_id, []).append(row)
     found = [
-        _report(device, places[device.station_id], rows.get(device.id))
+        _report(device, places[device.station_id], row, silent)
         for device in devices(session, actor)
         if device.transport and device.station_id in places and device.removed_on is None
+        for row in _telling(rows.get(device.id, []), silent)
     ]
-    return tuple(
-        sorted(found, key=lambda one: (_URGENCY[one.status.state], one.station.name, one.device.name))
-    )
+    return tuple(sorted(found, key=_rank))
+
+
+def _telling(
+    rows: Sequence[ConnectionReportRow], silent: Collection[str]
+) -> Sequence[ConnectionReportRow | None]:
+    """Return the reports that say something: of collectors that live, and of those that heard the device."""
+    alive = [row for row in rows if row.collector not in silent] or rows
+    return [row for row in alive if row.state != LinkState.WAITING] or alive[:1] or (None,)
+
+
+def _rank(one: ConnectionReport) -> tuple[int, str, str, str]:
+    urgency = -1 if one.silent else _URGENCY[one.status.state]
+    return urgency, one.station.name, one.device.name, one.collector
 
 
 _URGENCY = {
@@ -247,32 +315,37 @@ _URGENCY = {
 }
 
 
-def _report(device: Device, station: Station, row: ConnectionReportRow | None) -> ConnectionReport:
+def _report(
+    device: Device, station: Station, row: ConnectionReportRow | None, silent: Collection[str]
+) -> ConnectionReport:
     status = ConnectionStatus(link_of(device, station.division_code))
-    if row is not None:
-        status = replace(
-            status,
-            state=LinkState(row.state),
-            last_good_at=row.last_good_at,
-            last_error=row.last_error,
-            last_error_at=row.last_error_at,
-            latency_ms=row.latency_ms,
-            polls=row.polls,
-            missed=row.missed,
-            skipped=row.skipped,
-            failures=row.failures,
-            failing_since=row.failing_since,
-            requests=row.requests_today,
-            bytes_exchanged=row.bytes_today,
-            messages=row.messages,
-        )
-    return ConnectionReport(device, station, status)
+    if row is None:
+        return ConnectionReport(device, station, status)
+    status = replace(
+        status,
+        state=LinkState(row.state),
+        last_good_at=row.last_good_at,
+        last_error=row.last_error,
+        last_error_at=row.last_error_at,
+        latency_ms=row.latency_ms,
+        polls=row.polls,
+        missed=row.missed,
+        skipped=row.skipped,
+        failures=row.failures,
+        failing_since=row.failing_since,
+        requests=row.requests_today,
+        bytes_exchanged=row.bytes_today,
+        messages=row.messages,
+    )
+    return ConnectionReport(device, station, status, row.collector, row.collector in silent)
 
 
 def refused_callers(session: Session, actor: Actor) -> tuple[RefusedCaller, ...]:
-    """Return who called and was not let in, the latest first; they belong to no area."""
+    """Return who called any collector and was not let in, the latest first; they belong to no area."""
     actor.require(Permission.VIEW_OPERATIONS)
-    rows = session.scalars(select(RefusedCallerRow).order_by(RefusedCallerRow.number))
+    rows = session.scalars(
+        select(RefusedCallerRow).order_by(RefusedCallerRow.last_at.desc(), RefusedCallerRow.number)
+    )
     return tuple(
         RefusedCaller(row.peer, row.packet, row.reason, row.first_at, row.last_at, row.count) for row in rows
     )

@@ -4,13 +4,20 @@ Owns what these operations say. Those that need the queue are given it by whoeve
 service, or the command itself where none runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from api.operations.people import OPERATOR
 from api.outcome import Exit, Outcome
 from collector.connections import LinkState, links
 from collector.quarantine import replay as replay_quarantine
-from collector.reports import ConnectionReport, collector_report, connection_reports, refused_callers
+from collector.reports import (
+    CollectorReport,
+    ConnectionReport,
+    collector_reports,
+    connection_reports,
+    refused_callers,
+)
 from collector.spool import Spool
 from dashboards.web import Services
 from registry.actors import SYSTEM
@@ -95,7 +102,7 @@ def _connection(one: ConnectionReport) -> dict[str, object]:
     status = one.status
     answered = status.last_good_at
     return {
-        "state": status.label,
+        "state": one.label,
         "station": one.station.name,
         "device": one.device.name,
         "device_id": one.device.id,
@@ -107,15 +114,31 @@ def _connection(one: ConnectionReport) -> dict[str, object]:
         "requests_today": status.requests,
         "bytes_today": status.bytes_exchanged,
         "last_error": "" if status.state is LinkState.GOOD else status.last_error,
+        "collector": one.collector or None,
     }
+
+
+def _not_reporting(said: Sequence[CollectorReport], now: datetime) -> list[Problem]:
+    """Return the collectors that do not run as far as anybody knows, or that there is none."""
+    if not said:
+        return [Problem("采集程序", "没有在运行，或两分钟没有报告", "启动 sunledger serve")]
+    return [
+        Problem(
+            f"采集程序 {one.name}",
+            f"没有在运行，{one.at.astimezone(SHANGHAI):%m-%d %H:%M:%S} 以后没有报告",
+            "启动它；不再用的一周后自动不再列出",
+        )
+        for one in said
+        if one.is_silent(now)
+    ]
 
 
 def connections(services: Services) -> Outcome:
     """List how every connection is doing, worst first, and who was refused."""
     now = services.clock()
     with services.database.reading() as session:
-        reports = connection_reports(session, OPERATOR)
-        said = collector_report(session)
+        reports = connection_reports(session, OPERATOR, now)
+        said = collector_reports(session)
         refused = refused_callers(session, OPERATOR)
     rows = tuple(_connection(one) for one in reports)
     columns = {
@@ -130,16 +153,17 @@ def connections(services: Services) -> Outcome:
         "requests_today": "今日次数",
         "bytes_today": "今日字节",
         "last_error": "最近错误",
+        "collector": "采集程序",
     }
     problems = [
         Problem(f"DTU {one.peer}", f"{one.reason} {one.packet}（{one.count} 次）", "是自己的就登记到设备台账")
         for one in refused
     ]
-    if said is None or said.is_silent(now):
-        problems.append(Problem("采集程序", "没有在运行，或两分钟没有报告", "启动 sunledger serve"))
-    good = sum(one.status.state is LinkState.GOOD for one in reports)
-    bad = good < len(reports) or bool(problems)
-    summary = f"{len(reports)} 台设备，正常 {good} 台"
+    problems += _not_reporting(said, now)
+    good = {one.device.id for one in reports if one.is_good}
+    known = {one.device.id for one in reports}
+    bad = not all(one.is_good for one in reports) or bool(problems)
+    summary = f"{len(known)} 台设备，正常 {len(good)} 台"
     return Outcome(summary, columns, rows, tuple(problems), Exit.FOUND if bad else Exit.DONE)
 
 

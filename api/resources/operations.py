@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from collector.reports import connection_reports, refused_callers
+from collector.reports import collector_reports, connection_counts, connection_reports, refused_callers
 from collector.runtime import Collector
-from dashboards.web import NotFoundError, reading, requires
+from dashboards.web import NotFoundError, reading, requires, services_of
 from registry.actors import Actor, Permission
 
 router = APIRouter(tags=["运行"])
@@ -18,7 +18,11 @@ Operator = Annotated[Actor, Depends(requires(Permission.VIEW_OPERATIONS))]
 
 
 class ConnectionOut(BaseModel):
-    """How one device's connection is doing; counts are since the collector started, the last two of today."""
+    """How one device's connection is doing; counts are since the collector started, the last two of today.
+
+    `collector` names who reported it, and `collector_silent` says that it has stopped reporting, so that the
+    state is of an earlier time. A device that two collectors have heard stands here twice.
+    """
 
     device_id: str
     station_id: str
@@ -36,6 +40,19 @@ class ConnectionOut(BaseModel):
     skipped: int
     requests_today: int
     bytes_today: int
+    collector: str
+    collector_silent: bool
+
+
+class CollectorOut(BaseModel):
+    """A collector: when it reported last, since when it runs, whether it has fallen silent."""
+
+    name: str
+    reported_at: datetime
+    started_at: datetime
+    silent: bool
+    dial_in_port: int
+    connections: int
 
 
 class RefusedCallerOut(BaseModel):
@@ -69,8 +86,8 @@ def _collector(request: Request) -> Collector:
 
 
 @router.get("/connections")
-def connections(actor: Operator, session: Reading) -> list[ConnectionOut]:
-    """Return the connections to the devices of the area as the collector last reported them, worst first."""
+def connections(actor: Operator, session: Reading, request: Request) -> list[ConnectionOut]:
+    """Return the connections to the devices of the area as the collectors last reported them, worst first."""
     return [
         ConnectionOut(
             device_id=one.device.id,
@@ -78,7 +95,7 @@ def connections(actor: Operator, session: Reading) -> list[ConnectionOut]:
             transport=one.device.transport,
             address=one.status.link.address,
             state=one.status.state,
-            label=one.status.label,
+            label=one.label,
             last_good_at=one.status.last_good_at,
             last_error=one.status.last_error,
             last_error_at=one.status.last_error_at,
@@ -89,8 +106,27 @@ def connections(actor: Operator, session: Reading) -> list[ConnectionOut]:
             skipped=one.status.skipped,
             requests_today=one.status.requests,
             bytes_today=one.status.bytes_exchanged,
+            collector=one.collector,
+            collector_silent=one.silent,
         )
-        for one in connection_reports(session, actor)
+        for one in connection_reports(session, actor, services_of(request).clock())
+    ]
+
+
+@router.get("/collectors")
+def collectors(_actor: Operator, session: Reading, request: Request) -> list[CollectorOut]:
+    """Return every collector that has reported within a week, by name."""
+    now, counts = services_of(request).clock(), connection_counts(session)
+    return [
+        CollectorOut(
+            name=one.name,
+            reported_at=one.at,
+            started_at=one.started_at,
+            silent=one.is_silent(now),
+            dial_in_port=one.dial_in_port,
+            connections=sum(count for (name, _), count in counts.items() if name == one.name),
+        )
+        for one in collector_reports(session)
     ]
 
 

@@ -1,6 +1,6 @@
 """Connections: how every device of the area is reached and how that goes; who called and was not let in.
 
-Owns the list page. It shows what the collector last reported, wherever the collector runs.
+Owns the list page. It shows what the collectors last reported, wherever they run.
 """
 
 from collections import Counter
@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from collector.connections import LINK_STATE_LABELS, MQTT, LinkState, RefusedCaller
 from collector.reports import (
+    SILENT_LABEL,
     CollectorReport,
     ConnectionReport,
-    collector_report,
+    collector_reports,
     connection_reports,
     refused_callers,
 )
@@ -38,6 +39,8 @@ _LOOKS = {
     LinkState.WAITING: ("unknown", "▨"),
     LinkState.GOOD: ("normal", "●"),
 }
+SILENT = "silent"
+_SILENT_LOOK = ("unknown", "▨")
 MEGABYTE = 1_000_000
 _WAYS = {
     "modbus-tcp": "Modbus TCP",
@@ -89,14 +92,22 @@ class ConnectionRow:
     today: str
     remark: str
     remark_at: datetime | None
+    collector: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorLine:
+    """What one collector said of itself, and whether it has stopped saying anything."""
+
+    report: CollectorReport
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionsView:
-    """The filters in force, one page of connections, and what the collector says of itself."""
+    """The filters in force, one page of connections, and what the collectors say of themselves."""
 
-    report: CollectorReport | None
-    silent: bool
+    collectors: tuple[CollectorLine, ...]
     total: int
     tallies: tuple[StateTally, ...]
     state: str
@@ -112,24 +123,24 @@ def show_connections(
     request: Request, actor: Reader, session: Reading, asked: Annotated[Asked, Query()]
 ) -> HTMLResponse:
     """Show the connections that pass the filters, worst first."""
-    now, reports = services_of(request).clock(), connection_reports(session, actor)
-    report, wanted = collector_report(session), asked.q.strip()
+    now, wanted = services_of(request).clock(), asked.q.strip()
+    reports, said = connection_reports(session, actor, now), collector_reports(session)
+    capped = {one.name for one in said if one.daily_requests_cap or one.daily_bytes_cap}
     found = [
         one
         for one in reports
-        if (not asked.state or one.status.state == asked.state)
+        if (not asked.state or _shown(one) == asked.state)
         and (wanted in one.station.name or wanted in _address(one) or wanted in one.device.serial)
     ]
     rows, pager = paged(found, asked.page, "/connections", {"state": asked.state, "q": wanted})
     sees_refused = actor.may(Permission.VIEW_OPERATIONS)
     view = ConnectionsView(
-        report=report,
-        silent=report is None or report.is_silent(now),
-        total=len(reports),
+        collectors=tuple(CollectorLine(one, one.is_silent(now)) for one in said),
+        total=len({one.device.id for one in reports}),
         tallies=_tallies(reports),
         state=asked.state,
         wanted=wanted,
-        rows=[_row(one, report) for one in rows],
+        rows=[_row(one, one.collector in capped) for one in rows],
         pager=pager,
         refused=refused_callers(session, actor) if sees_refused else (),
         sees_refused=sees_refused,
@@ -137,12 +148,16 @@ def show_connections(
     return render(request, "connections.html", "连接", view=view)
 
 
+def _shown(one: ConnectionReport) -> str:
+    return SILENT if one.silent else one.status.state.value
+
+
 def _tallies(reports: Sequence[ConnectionReport]) -> tuple[StateTally, ...]:
-    counts = Counter(one.status.state for one in reports)
+    counts = Counter(_shown(one) for one in reports)
+    states = [(SILENT, SILENT_LABEL, _SILENT_LOOK)]
+    states += [(state.value, LINK_STATE_LABELS[state], look) for state, look in _LOOKS.items()]
     return tuple(
-        StateTally(state.value, LINK_STATE_LABELS[state], *look, counts[state])
-        for state, look in _LOOKS.items()
-        if counts[state]
+        StateTally(state, word, *look, counts[state]) for state, word, look in states if counts[state]
     )
 
 
@@ -154,11 +169,10 @@ def _address(one: ConnectionReport) -> str:
     return f"{device.host}{port}　站号 {device.unit_id}"
 
 
-def _today(one: ConnectionReport, report: CollectorReport | None) -> str:
+def _today(one: ConnectionReport, *, capped: bool) -> str:
     """Return what the device cost today: requests and traffic, or messages since the start."""
     if one.device.transport == MQTT:
         return f"{one.status.messages} 条报文"
-    capped = report is not None and (report.daily_requests_cap or report.daily_bytes_cap)
     words = f"{one.status.requests} 次，{_volume(one.status.bytes_exchanged)}"
     return f"{words}（有上限）" if capped else words
 
@@ -168,16 +182,28 @@ def _volume(count: int) -> str:
     return f"{count / MEGABYTE:,.1f} MB" if count >= MEGABYTE else f"{count / 1000:.1f} kB"
 
 
-def _row(one: ConnectionReport, report: CollectorReport | None) -> ConnectionRow:
-    tone, shape = _LOOKS[one.status.state]
-    troubled = one.status.state not in {LinkState.GOOD, LinkState.WAITING}
-    remark = one.status.last_error if troubled else ""
-    if one.status.state is LinkState.OVERSUBSCRIBED:
-        remark = f"线路上设备太多或太慢，已跳过 {one.status.skipped} 轮：加长采集周期，或分到两条线路"
+def _remark(one: ConnectionReport) -> tuple[str, datetime | None]:
+    """Return what is wrong, and since when."""
+    status = one.status
+    if one.silent:
+        return f"采集程序 {one.collector} 停了，在那之前是“{status.label}”", None
+    if not one.collector:
+        return "还没有采集程序报告它：看采集程序是否在运行，collector_areas 是否包括这个电站", None
+    if status.state is LinkState.OVERSUBSCRIBED:
+        remark = f"线路上设备太多或太慢，已跳过 {status.skipped} 轮：加长采集周期，或分到两条线路"
+        return remark, status.failing_since
+    if status.state in {LinkState.GOOD, LinkState.WAITING}:
+        return "", None
+    return status.last_error, status.failing_since
+
+
+def _row(one: ConnectionReport, capped: bool) -> ConnectionRow:
+    tone, shape = _SILENT_LOOK if one.silent else _LOOKS[one.status.state]
+    remark, since = _remark(one)
     return ConnectionRow(
         tone=tone,
         shape=shape,
-        word=one.status.label,
+        word=one.label,
         device=one.device.name,
         station=one.station.name,
         station_id=one.station.id,
@@ -187,7 +213,8 @@ def _row(one: ConnectionReport, report: CollectorReport | None) -> ConnectionRow
         latency_ms=one.status.latency_ms,
         asked=one.status.polls,
         missed=one.status.missed,
-        today=_today(one, report),
+        today=_today(one, capped=capped),
         remark=remark,
-        remark_at=one.status.failing_since if troubled else None,
+        remark_at=since,
+        collector=one.collector,
     )

@@ -27,6 +27,7 @@ SOAK = bool(os.environ.get("SUNLEDGER_SOAK"))
 COLLECTOR_KILLS = 1000 if SOAK else 50
 BROKER_KILLS = 100 if SOAK else 6
 MESSAGES_A_LIFE = 40
+MOST_BEHIND = 4 * MESSAGES_A_LIFE
 TOPIC = "pv/station_a/inverter"
 LAST_MOMENT = 0.5
 """How long before a kill [s] the broker may have answered what it had not written yet."""
@@ -117,15 +118,15 @@ def nursery(folder: Path, port: int) -> Iterator[Nursery]:
         made.close()
 
 
-def taken(path: Path) -> int:
-    """How many samples a spool that is in use has taken so far."""
+def taken(path: Path, fate: str = "published") -> int:
+    """How many samples a spool that is in use has taken so far, or has stored."""
     row = None
     # A life that has just begun may not have made its tables yet.
     with (
         contextlib.closing(sqlite3.connect(path)) as connection,
         contextlib.suppress(sqlite3.OperationalError),
     ):
-        row = connection.execute("SELECT value FROM tally WHERE name = 'published'").fetchone()
+        row = connection.execute("SELECT value FROM tally WHERE name = ?", (fate,)).fetchone()
     return row[0] if row else 0
 
 
@@ -165,8 +166,9 @@ def test_kill_9_of_the_collector_loses_and_doubles_nothing(tmp_path: Path, broke
         gateway = Gateway(broker.port)
         until(lambda: gateway.is_heard(tmp_path / "spool.sqlite3"))
         for _ in range(COLLECTOR_KILLS):
-            # The broker writes its whole file at every change: a gateway that ran ahead would slow it down.
-            until(lambda: gateway.ahead < 4 * MESSAGES_A_LIFE, 120)
+            # The broker writes its whole file at every change: a long queue in it would slow it down.
+            until(lambda: gateway.ahead < MOST_BEHIND, 120)
+            until(lambda: taken(tmp_path / "spool.sqlite3", "stored") >= gateway.sent - MOST_BEHIND, 120)
             gateway.publish(MESSAGES_A_LIFE)
             time.sleep(chance.uniform(0.0, 0.4))
             lives.kill()

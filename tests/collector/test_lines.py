@@ -3,36 +3,18 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
-from sqlalchemy.orm import Session
 
-from api.schema import migrate
-from collector.connections import ConnectionStatus, LinkState, RefusedCaller
+from collector.connections import LinkState
 from collector.dialin import packet_text, without_heartbeats
 from collector.learned import DeviceModel, Learned
 from collector.metrics import registry
 from collector.profile import load_profile
-from collector.reports import (
-    CollectorReport,
-    collector_report,
-    connection_reports,
-    keep_learned,
-    recall_learned,
-    refused_callers,
-    report_collector,
-    report_connections,
-    report_refused,
-)
 from collector.settings import MqttSettings
-from registry.actors import SYSTEM, Actor, Role
-from registry.divisions import Division, add_division
-from registry.stations import Device, Station, add_device, add_station
-from store.db import Database, open_database
+from registry.actors import Actor, Role
 from tests.collector import hostile
 from tests.collector.hostile import HostileServer
 from tests.collector.plants import Bench, link, quick, utc_now
@@ -154,91 +136,3 @@ def test_heartbeats_are_taken_from_both_ends_of_an_answer() -> None:
 )
 def test_a_refused_packet_is_shown_as_it_would_be_registered(packet: bytes, text: str) -> None:
     assert packet_text(packet) == text
-
-
-# What the other processes are told
-
-
-@pytest.fixture
-def database(tmp_path: Path):
-    made = open_database(f"sqlite:///{tmp_path / 'x.sqlite3'}")
-    migrate(made)
-    with made.transaction() as session:
-        for code, name, level, parent in (
-            (COUNTY, "云岭县", "county", ""),
-            ("520499101000", "石坝乡", "township", COUNTY),
-            ("520499102000", "青山乡", "township", COUNTY),
-            (VILLAGE, "石坝村", "village", "520499101000"),
-            (OTHER, "青杠村", "village", "520499102000"),
-        ):
-            add_division(
-                session, SETUP, Division(f"d-{code}", code, name, level, parent, date(2020, 1, 1)), NOW
-            )
-        for code in (VILLAGE, OTHER):
-            add_station(
-                session, SETUP, Station(f"s-{code}", f"{code}站", "village", code, 60_000, 26.0, 105.0), NOW
-            )
-            device = Device(f"i-{code}", f"s-{code}", "inverter", "1号", "eastron_sdm630", date(2020, 1, 1))
-            add_device(session, SETUP, device, NOW)
-    yield made
-    made.close()
-
-
-def _told(session: Session, *states: LinkState) -> None:
-    statuses = [
-        replace(ConnectionStatus(link(f"i-{code}", 502)), state=state, polls=7, last_error="没有应答")
-        for code, state in zip((VILLAGE, OTHER), states, strict=True)
-    ]
-    report_connections(session, statuses, ())
-
-
-def test_connections_are_listed_worst_first_and_only_for_the_own_area(database: Database) -> None:
-    with database.transaction() as session:
-        _told(session, LinkState.GOOD, LinkState.FAILING)
-        _told(session, LinkState.GOOD, LinkState.FAILING)
-    county = Actor("c", "县", Role.COUNTY, COUNTY)
-    village = Actor("v", "村", Role.VILLAGE, VILLAGE)
-    with database.reading() as session:
-        found = connection_reports(session, county)
-        assert [one.status.state for one in found] == [LinkState.FAILING, LinkState.GOOD]
-        assert (found[0].status.polls, found[0].status.last_error, found[0].status.label) == (
-            7,
-            "没有应答",
-            "通信失败",
-        )
-        assert [one.device.id for one in connection_reports(session, village)] == [f"i-{VILLAGE}"]
-
-
-def test_a_device_that_nobody_reported_is_waited_for(database: Database) -> None:
-    with database.reading() as session:
-        assert {one.status.state for one in connection_reports(session, SYSTEM)} == {LinkState.WAITING}
-        assert collector_report(session) is None
-
-
-def test_what_was_learned_is_recalled_and_forgotten_after_a_month(database: Database) -> None:
-    device = DeviceModel(f"i-{VILLAGE}", "eastron_sdm630")
-    with database.transaction() as session:
-        keep_learned(session, {device: frozenset({(4, 62)})}, NOW)
-    with database.transaction() as session:
-        keep_learned(session, {device: frozenset({(4, 62), (4, 63)})}, NOW + timedelta(days=20))
-    with database.transaction() as session:
-        assert recall_learned(session, NOW + timedelta(days=25)) == {device: frozenset({(4, 62), (4, 63)})}
-        assert recall_learned(session, NOW + timedelta(days=35)) == {device: frozenset({(4, 63)})}
-
-
-def test_refused_callers_and_the_life_of_the_collector_are_told(database: Database) -> None:
-    caller = RefusedCaller("117.136.1.2", "hex:01", "注册包不在名单上", NOW, NOW, 3)
-    with database.transaction() as session:
-        report_refused(session, [caller])
-        report_refused(session, [caller])
-        report_collector(session, CollectorReport(NOW, NOW, 5020))
-        report_collector(session, CollectorReport(NOW, NOW, 5021))
-    with database.reading() as session:
-        assert refused_callers(session, Actor("c", "县", Role.COUNTY, COUNTY)) == (caller,)
-        with pytest.raises(PermissionError):
-            refused_callers(session, Actor("v", "村", Role.VILLAGE, VILLAGE))
-        said = collector_report(session)
-        assert said is not None
-        assert said.dial_in_port == 5021
-        assert not said.is_silent(NOW)
-        assert said.is_silent(NOW + timedelta(minutes=5))

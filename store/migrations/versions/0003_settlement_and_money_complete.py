@@ -59,6 +59,41 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_bank_match_division_code"), "bank_match", ["division_code"], unique=False)
     op.create_table(
+        "collector_connection",
+        sa.Column("collector", sa.String(length=16), nullable=False),
+        sa.Column("device_id", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("last_good_at", UtcDateTime(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.Column("last_error_at", UtcDateTime(), nullable=True),
+        sa.Column("latency_ms", sa.Float(), nullable=True),
+        sa.Column("polls", sa.Integer(), nullable=False),
+        sa.Column("missed", sa.Integer(), nullable=False),
+        sa.Column("skipped", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", UtcDateTime(), nullable=True),
+        sa.Column("requests_today", sa.Integer(), nullable=False),
+        sa.Column("bytes_today", sa.Integer(), nullable=False),
+        sa.Column("messages", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'good', 'failing', 'busy', 'oversubscribed', 'capped', 'misconfigured')",
+            name=op.f("ck_collector_connection_state"),
+        ),
+        sa.PrimaryKeyConstraint("collector", "device_id", name=op.f("pk_collector_connection")),
+    )
+    op.create_table(
+        "collector_refusal",
+        sa.Column("collector", sa.String(length=16), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("peer", sa.String(length=64), nullable=False),
+        sa.Column("packet", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("first_at", UtcDateTime(), nullable=False),
+        sa.Column("last_at", UtcDateTime(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("collector", "number", name=op.f("pk_collector_refusal")),
+    )
+    op.create_table(
         "refused_line",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
@@ -158,6 +193,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_statement_undo")),
     )
     op.create_index(op.f("ix_statement_undo_sha256"), "statement_undo", ["sha256"], unique=False)
+    op.create_table(
+        "vote_delegation",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("gate", sa.String(), nullable=False),
+        sa.Column("delegator_id", sa.String(), nullable=False),
+        sa.Column("delegator_name", sa.String(), nullable=False),
+        sa.Column("delegator_area", sa.String(), nullable=False),
+        sa.Column("delegate_id", sa.String(), nullable=False),
+        sa.Column("delegate_name", sa.String(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.Column("made_by", sa.String(), nullable=False),
+        sa.CheckConstraint("document <> ''", name=op.f("ck_vote_delegation_document")),
+        sa.CheckConstraint("gate IN ('village', 'township', 'county')", name=op.f("ck_vote_delegation_gate")),
+        sa.CheckConstraint("delegator_id <> delegate_id", name=op.f("ck_vote_delegation_another")),
+        sa.CheckConstraint("valid_to > valid_from", name=op.f("ck_vote_delegation_days")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vote_delegation")),
+    )
+    op.create_index(op.f("ix_vote_delegation_delegate_id"), "vote_delegation", ["delegate_id"], unique=False)
+    op.create_index(
+        op.f("ix_vote_delegation_delegator_id"), "vote_delegation", ["delegator_id"], unique=False
+    )
     op.create_table(
         "voucher_photo",
         sa.Column("subject_id", sa.String(), nullable=False),
@@ -327,6 +386,45 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("remittance_id", "stage", name=op.f("pk_remittance_stage")),
     )
     op.create_table(
+        "run_filing",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("filed_on", sa.Date(), nullable=False),
+        sa.Column("office", sa.String(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("evidence", sa.String(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("document <> '' OR evidence <> ''", name=op.f("ck_run_filing_proof")),
+        sa.CheckConstraint("kind IN ('filing', 'result_notice')", name=op.f("ck_run_filing_kind")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_filing_run_id_run")),
+        sa.PrimaryKeyConstraint("run_id", "kind", name=op.f("pk_run_filing")),
+    )
+    op.create_table(
+        "run_netting",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("household_id", sa.String(), nullable=False),
+        sa.Column("amount_fen", sa.BigInteger(), nullable=False),
+        sa.Column("owed_fen", sa.BigInteger(), nullable=False),
+        sa.Column("clause", sa.String(), nullable=False),
+        sa.CheckConstraint("amount_fen > 0 AND amount_fen <= owed_fen", name=op.f("ck_run_netting_amount")),
+        sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_netting_run_id_run")),
+        sa.PrimaryKeyConstraint("run_id", "household_id", name=op.f("pk_run_netting")),
+    )
+    op.create_index(op.f("ix_run_netting_household_id"), "run_netting", ["household_id"], unique=False)
+    op.create_table(
+        "vote_delegation_end",
+        sa.Column("delegation_id", sa.String(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=False),
+        sa.Column("ended_by", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delegation_id"],
+            ["vote_delegation.id"],
+            name=op.f("fk_vote_delegation_end_delegation_id_vote_delegation"),
+        ),
+        sa.PrimaryKeyConstraint("delegation_id", name=op.f("pk_vote_delegation_end")),
+    )
+    op.create_table(
         "advance_clearing",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("advance_id", sa.String(), nullable=False),
@@ -458,6 +556,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("settlement_id", "line_no", name=op.f("pk_settlement_detail")),
     )
     op.create_table(
+        "vote_proxy",
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("voter_id", sa.String(), nullable=False),
+        sa.Column("gate", sa.String(), nullable=False),
+        sa.Column("delegator_id", sa.String(), nullable=False),
+        sa.Column("delegator_name", sa.String(), nullable=False),
+        sa.Column("delegation_id", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delegation_id"],
+            ["vote_delegation.id"],
+            name=op.f("fk_vote_proxy_delegation_id_vote_delegation"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id", "gate", "voter_id"],
+            ["vote.run_id", "vote.gate", "vote.voter_id"],
+            name=op.f("fk_vote_proxy_run_id_gate_voter_id_vote"),
+        ),
+        sa.PrimaryKeyConstraint("run_id", "voter_id", name=op.f("pk_vote_proxy")),
+        sa.UniqueConstraint("run_id", "delegator_id", name=op.f("uq_vote_proxy_run_id_delegator_id")),
+    )
+    op.create_table(
         "match_finding",
         sa.Column("match_id", sa.String(), nullable=False),
         sa.Column("discrepancy_id", sa.String(), nullable=False),
@@ -472,6 +591,8 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_match_finding_discrepancy_id"), "match_finding", ["discrepancy_id"], unique=False
     )
+    op.drop_table("connection_report")
+    op.drop_table("refused_caller")
     op.create_index(op.f("ix_cost_corrects"), "cost", ["corrects"], unique=True)
     op.create_index(op.f("ix_receipt_corrects"), "receipt", ["corrects"], unique=True)
     op.guard(
@@ -552,6 +673,17 @@ def upgrade() -> None:
             "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
             "CREATE TRIGGER statement_undo_append_only BEFORE UPDATE OR DELETE ON statement_undo FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
             "CREATE TRIGGER statement_undo_no_truncate BEFORE TRUNCATE ON statement_undo FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER vote_delegation_no_update BEFORE UPDATE ON vote_delegation BEGIN SELECT RAISE(ABORT, 'vote_delegation is append-only'); END",
+            "CREATE TRIGGER vote_delegation_no_delete BEFORE DELETE ON vote_delegation BEGIN SELECT RAISE(ABORT, 'vote_delegation is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER vote_delegation_append_only BEFORE UPDATE OR DELETE ON vote_delegation FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER vote_delegation_no_truncate BEFORE TRUNCATE ON vote_delegation FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
         ],
     )
     op.guard(
@@ -650,6 +782,39 @@ def upgrade() -> None:
     )
     op.guard(
         sqlite=[
+            "CREATE TRIGGER run_filing_no_update BEFORE UPDATE ON run_filing BEGIN SELECT RAISE(ABORT, 'run_filing is append-only'); END",
+            "CREATE TRIGGER run_filing_no_delete BEFORE DELETE ON run_filing BEGIN SELECT RAISE(ABORT, 'run_filing is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER run_filing_append_only BEFORE UPDATE OR DELETE ON run_filing FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER run_filing_no_truncate BEFORE TRUNCATE ON run_filing FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER run_netting_no_update BEFORE UPDATE ON run_netting BEGIN SELECT RAISE(ABORT, 'run_netting is append-only'); END",
+            "CREATE TRIGGER run_netting_no_delete BEFORE DELETE ON run_netting BEGIN SELECT RAISE(ABORT, 'run_netting is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER run_netting_append_only BEFORE UPDATE OR DELETE ON run_netting FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER run_netting_no_truncate BEFORE TRUNCATE ON run_netting FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER vote_delegation_end_no_update BEFORE UPDATE ON vote_delegation_end BEGIN SELECT RAISE(ABORT, 'vote_delegation_end is append-only'); END",
+            "CREATE TRIGGER vote_delegation_end_no_delete BEFORE DELETE ON vote_delegation_end BEGIN SELECT RAISE(ABORT, 'vote_delegation_end is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER vote_delegation_end_append_only BEFORE UPDATE OR DELETE ON vote_delegation_end FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER vote_delegation_end_no_truncate BEFORE TRUNCATE ON vote_delegation_end FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
             "CREATE TRIGGER advance_clearing_no_update BEFORE UPDATE ON advance_clearing BEGIN SELECT RAISE(ABORT, 'advance_clearing is append-only'); END",
             "CREATE TRIGGER advance_clearing_no_delete BEFORE DELETE ON advance_clearing BEGIN SELECT RAISE(ABORT, 'advance_clearing is append-only'); END",
             "CREATE TRIGGER advance_clearing_within BEFORE INSERT ON advance_clearing WHEN (SELECT COALESCE(SUM(c.amount_fen), 0) FROM advance_clearing AS c WHERE c.advance_id = NEW.advance_id) + NEW.amount_fen > COALESCE((SELECT a.amount_fen FROM advance AS a WHERE a.id = NEW.advance_id), 0) BEGIN SELECT RAISE(ABORT, 'an advance is not cleared by more than it was'); END",
@@ -724,6 +889,23 @@ def upgrade() -> None:
             "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
             "CREATE TRIGGER settlement_detail_append_only BEFORE UPDATE OR DELETE ON settlement_detail FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
             "CREATE TRIGGER settlement_detail_no_truncate BEFORE TRUNCATE ON settlement_detail FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER vote_proxy_no_update BEFORE UPDATE ON vote_proxy BEGIN SELECT RAISE(ABORT, 'vote_proxy is append-only'); END",
+            "CREATE TRIGGER vote_proxy_no_delete BEFORE DELETE ON vote_proxy BEGIN SELECT RAISE(ABORT, 'vote_proxy is append-only'); END",
+            "CREATE TRIGGER vote_proxy_right BEFORE INSERT ON vote_proxy WHEN NEW.delegator_id IN (SELECT made_by FROM run WHERE id = NEW.run_id UNION SELECT changed_by FROM run_event WHERE run_id = NEW.run_id AND state = 'village_submitted') OR EXISTS (SELECT 1 FROM vote WHERE run_id = NEW.run_id AND voter_id = NEW.delegator_id) OR NOT EXISTS (SELECT 1 FROM vote_delegation AS given WHERE given.id = NEW.delegation_id AND given.delegator_id = NEW.delegator_id AND given.delegate_id = NEW.voter_id AND given.gate = NEW.gate) BEGIN SELECT RAISE(ABORT, 'a delegate votes for somebody who may and has not'); END",
+            "CREATE TRIGGER vote_once_by_proxy BEFORE INSERT ON vote WHEN EXISTS (SELECT 1 FROM vote_proxy WHERE run_id = NEW.run_id AND delegator_id = NEW.voter_id) BEGIN SELECT RAISE(ABORT, 'the delegate has voted already'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER vote_proxy_append_only BEFORE UPDATE OR DELETE ON vote_proxy FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER vote_proxy_no_truncate BEFORE TRUNCATE ON vote_proxy FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE OR REPLACE FUNCTION vote_proxy_right() RETURNS trigger AS $$ BEGIN IF NEW.delegator_id IN (SELECT made_by FROM run WHERE id = NEW.run_id UNION SELECT changed_by FROM run_event WHERE run_id = NEW.run_id AND state = 'village_submitted') OR EXISTS (SELECT 1 FROM vote WHERE run_id = NEW.run_id AND voter_id = NEW.delegator_id) OR NOT EXISTS (SELECT 1 FROM vote_delegation AS given WHERE given.id = NEW.delegation_id AND given.delegator_id = NEW.delegator_id AND given.delegate_id = NEW.voter_id AND given.gate = NEW.gate) THEN RAISE EXCEPTION 'a delegate votes for somebody who may and has not'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER vote_proxy_right BEFORE INSERT ON vote_proxy FOR EACH ROW EXECUTE FUNCTION vote_proxy_right()",
+            "CREATE OR REPLACE FUNCTION vote_once_by_proxy() RETURNS trigger AS $$ BEGIN IF EXISTS (SELECT 1 FROM vote_proxy WHERE run_id = NEW.run_id AND delegator_id = NEW.voter_id) THEN RAISE EXCEPTION 'the delegate has voted already'; END IF; RETURN NEW; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER vote_once_by_proxy BEFORE INSERT ON vote FOR EACH ROW EXECUTE FUNCTION vote_once_by_proxy()",
         ],
     )
     op.guard(
