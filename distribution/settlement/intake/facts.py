@@ -41,7 +41,7 @@ class Known:
     def __init__(self, session: Session, station_ids: Sequence[str], months: Collection[str]) -> None:
         wanted = {*months, *(str(Period.parse(month).previous()) for month in months)}
         self.present = present_bills(session, station_ids, wanted)
-        self._readings = _last_readings(session, self.present)
+        self._readings = last_readings(session, self.present)
         self._received = _received(session, station_ids, months)
         self._shares = shares_ever(session, station_ids)
         self._villages = _villages(session, self.present)
@@ -94,7 +94,8 @@ def present_bills(
     return {(row[0], row[1]): Present(*row[2:]) for row in rows}
 
 
-def _last_readings(session: Session, present: Mapping[Key, Present]) -> dict[Key, dict[str, Decimal]]:
+def last_readings(session: Session, present: Mapping[Key, Present]) -> dict[Key, dict[str, Decimal]]:
+    """Return the current readings of bills by meter, by station and month."""
     keys = {bill.id: key for key, bill in present.items()}
     found: dict[Key, dict[str, Decimal]] = defaultdict(dict)
     columns = (
