@@ -42,6 +42,7 @@ TABLE_MODULES = (
     "distribution.settlement.matching.tables",
     "distribution.plans.tables",
     "distribution.approval.tables",
+    "distribution.approval.extra_tables",
     "distribution.ledger.tables",
     "distribution.payout.tables",
 )

@@ -6,11 +6,12 @@ ledger.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from distribution.types import (
     Allocation,
+    AllocationLine,
     Component,
     DeductionKind,
     Fund,
@@ -65,12 +66,13 @@ def last_day_of(month: str) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """An amount [fen] that is to be spread: where it stands, in which fund."""
+    """An amount [fen] that is to be spread: where it stands, in which fund, and of which line it is."""
 
     account: str
     holder: str
     fund: Fund
     amount_fen: int
+    line_no: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,7 @@ def fill(holdings: Iterable[Holding], claims: Iterable[Claim]) -> tuple[Posting,
     """
     sources = [one for one in holdings if one.amount_fen > 0]
     rests = [one.amount_fen for one in sources]
-    legs = [Posting(one.account, one.holder, one.amount_fen, one.fund) for one in sources]
+    legs = [Posting(one.account, one.holder, one.amount_fen, one.fund, one.line_no) for one in sources]
     place = 0
     for claim in claims:
         left = claim.amount_fen
@@ -275,19 +277,19 @@ def fill(holdings: Iterable[Holding], claims: Iterable[Claim]) -> tuple[Posting,
 def allocation_claims(allocation: Allocation) -> list[Claim]:
     """Return where an allocation's money goes: deductions first, then the lines in order."""
     claims = [
-        Claim(*_deduction_account(one.kind, one.name), one.amount_fen)
+        Claim(*deduction_account(one.kind, one.name), one.amount_fen)
         for one in allocation.deductions
         if one.amount_fen
     ]
     for line in allocation.lines:
         if line.amount_fen < 0:
             raise ValueError(f"line {line.line_no} of a regular run is negative")
-        account = _LINE_ACCOUNT[line.payee_kind]
-        claims.append(Claim(account, line.payee_id or line.purse, line.amount_fen, line.line_no))
+        claims.append(Claim(*line_account(line), line.amount_fen, line.line_no))
     return claims
 
 
-def _deduction_account(kind: DeductionKind, name: str) -> tuple[str, str]:
+def deduction_account(kind: DeductionKind, name: str) -> tuple[str, str]:
+    """Return the account and the holder on which a deduction's money stands."""
     if kind is DeductionKind.COST:
         return "cost", ""
     return ("reserve" if kind is DeductionKind.RESERVE else "payable_cost"), name
@@ -364,3 +366,14 @@ def payments(
         source=source[0],
         postings=_transfer(every, debit, credit),
     )
+
+
+def top_up(book: str, run: tuple[str, str, date], result: Allocation) -> JournalDraft | None:
+    """The entry of approved late money of a month that was distributed already; as that of a first run."""
+    draft = allocation(book, run, result, ())
+    return None if draft is None else replace(draft, kind="top_up", text=f"{result.period} 补发")
+
+
+def line_account(line: AllocationLine) -> tuple[str, str]:
+    """Return the account and the holder on which a line's money stands."""
+    return _LINE_ACCOUNT[line.payee_kind], line.payee_id or line.purse

@@ -16,6 +16,7 @@ from distribution.approval.states import RunState
 from distribution.ledger.balances import balances
 from distribution.ledger.journal import journals, post
 from distribution.money import yuan
+from distribution.payout.batches import create_batch
 from distribution.payout.files import BatchFile
 from distribution.payout.payouts import (
     Batch,
@@ -23,7 +24,6 @@ from distribution.payout.payouts import (
     Payout,
     PayoutFilter,
     attempts,
-    create_batch,
     payout_lines,
     payouts,
     payouts_named,
@@ -92,7 +92,8 @@ class _FundsOfRuns:
 
     def payment(self, payout: Payout) -> bookings.Payment:
         parts = self._of_run(payout.run_id)[payout.household_id]
-        return bookings.Payment(payout.id, payout.household_id, tuple(parts.items()))
+        left = tuple((fund, amount) for fund, amount in parts.items() if amount)
+        return bookings.Payment(payout.id, payout.household_id, left)
 
     def _of_run(self, run_id: str) -> dict[str, dict[Fund, int]]:
         if run_id not in self._runs:

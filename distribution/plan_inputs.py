@@ -1,10 +1,12 @@
 """The frozen input of a run, gathered from settlement, registry and ledger.
 
-Owns the one place where records of other rooms become a `PlanInput`, and the list of the records that
-were used, with their hashes. It computes nothing.
+Owns the one place where records of other rooms become a `PlanInput`, for a month's first run, for late money
+of a month (top-up) and for a month anew (correction), and the list of the records that were used, with their
+hashes. It computes nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from fractions import Fraction
 
@@ -12,10 +14,20 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from distribution.approval.runs import RunInput, sources_of, used_sources
+from distribution.approval.nettings import spoken_for
+from distribution.approval.runs import Run, RunInput, sources_of, used_sources
+from distribution.approval.states import BOOKED
 from distribution.approval.tables import RunRow
 from distribution.ledger.balances import balances
-from distribution.settlement.reads import billed_energy, costs, outstanding, receipts
+from distribution.settlement.reads import (
+    Cost,
+    Receipt,
+    billed_energy,
+    costs,
+    outstanding,
+    receipts,
+    uncorrected,
+)
 from distribution.types import (
     ClassInput,
     CostItem,
@@ -25,12 +37,14 @@ from distribution.types import (
     PlanInput,
     PostInput,
     PurseBalance,
+    Recoverable,
     StationInput,
     StationShare,
     YearToDate,
 )
 from registry.actors import Actor
 from registry.enrolment import RosterEntry, roster
+from registry.parameters import Place, value_on
 from registry.stations import shares, station, village_shares
 from store.canonical import content_hash
 from store.periods import Period, local_date
@@ -47,29 +61,130 @@ class Gathered:
 def gather(session: Session, actor: Actor, place: tuple[str, str], own_run: str, now: datetime) -> Gathered:
     """Return the input of a village's month, given as (village code, `2026-10`).
 
-    Income is what has arrived until now for this or an earlier month and no other run has counted;
-    `own_run` is the run whose own receipts count as free (its recomputation), or empty.
+    Income is what has arrived until now for this or an earlier month and no other run has counted; where the
+    county pays late money by top-ups, an earlier month only counts that was not distributed. `own_run` is the
+    run whose own receipts count as free (its recomputation), or empty.
     """
     village, month = place
     own = _own_sources(session, own_run)
-    income = _income(session, actor, place, own, local_date(now))
-    spent = _costs(session, actor, place, own)
-    period = Period.parse(month)
-    entries = roster(session, actor, village, period)
-    inputs = PlanInput(
+    today = local_date(now)
+    apart = _distributed(session, village) if pays_late_money_apart(session, village, today) else frozenset()
+    income = _income(_free_receipts(session, actor, place, own, today), village, apart - {month})
+    entries = roster(session, actor, village, Period.parse(month))
+    inputs = replace(
+        _people(session, actor, place, entries),
+        income=income,
+        costs=_costs(session, actor, place, own),
+        opening=_opening(session, actor, village),
+        year_to_date=_year_to_date(session, place, own_run),
+        received_until=_last(income),
+        recoverables=_recoverables(session, actor, village, own_run),
+    )
+    return Gathered(inputs, _sources(inputs, entries))
+
+
+def gather_top_up(
+    session: Session, actor: Actor, place: tuple[str, str], own_run: str, now: datetime
+) -> Gathered:
+    """Return the input of late money of a village's month: its own plan days and roster, no costs, no purses.
+
+    What was given to everybody in that month counts as earlier in the year.
+    """
+    village, month = place
+    own = _own_sources(session, own_run)
+    late = [one for one in _free_receipts(session, actor, place, own, local_date(now)) if one.month == month]
+    income = _income(late, village, frozenset())
+    entries = roster(session, actor, village, Period.parse(month))
+    inputs = replace(
+        _people(session, actor, place, entries),
+        posts=(),
+        income=income,
+        year_to_date=_year_to_date(session, place, own_run, with_month=True),
+        received_until=_last(income),
+        recoverables=_recoverables(session, actor, village, own_run),
+        top_up=True,
+    )
+    return Gathered(inputs, _sources(inputs, entries))
+
+
+def gather_again(session: Session, actor: Actor, base: tuple[Run, PlanInput], own_run: str) -> Gathered:
+    """Return the input of a booked run (given with what it froze) from the records as they are now.
+
+    Its own receipts and costs as corrected since, the roster, posts and stations of its month, and the year
+    before it; what it opened with stays. `own_run` is an undecided correction of it, or empty.
+    """
+    run, frozen = base
+    place = (run.book, run.period)
+    own = _own_sources(session, run.id) | _own_sources(session, own_run)
+    entries = roster(session, actor, run.book, Period.parse(run.period))
+    people = _people(session, actor, place, entries)
+    standing = _standing_receipts(session, actor, run, own)
+    inputs = replace(
+        frozen,
+        income=_income(standing, run.book, frozenset()),
+        costs=() if frozen.top_up else _standing_costs(session, actor, run, own),
+        stations=people.stations,
+        households=people.households,
+        posts=() if frozen.top_up else people.posts,
+        year_to_date=_year_to_date(session, place, run.id, with_month=frozen.top_up),
+        received_until=frozen.received_until if standing else None,
+    )
+    return Gathered(inputs, _sources(inputs, entries))
+
+
+def late_months(session: Session, actor: Actor, village: str, now: datetime) -> tuple[tuple[str, int], ...]:
+    """Return the months of a village that were distributed and have money since [fen], for a top-up."""
+    done = _distributed(session, village)
+    used = used_sources(session, village, "receipt")
+    sums: dict[str, int] = {}
+    for one in uncorrected(receipts(session, actor, village_code=village)):
+        part = dict(one.shares).get(village, 0)
+        if part and one.month in done and one.id not in used and one.received_on <= local_date(now):
+            sums[one.month] = sums.get(one.month, 0) + part
+    return tuple(sorted(sums.items()))
+
+
+def _people(
+    session: Session, actor: Actor, place: tuple[str, str], entries: tuple[RosterEntry, ...]
+) -> PlanInput:
+    village, month = place
+    return PlanInput(
         village_code=village,
         period=month,
-        income=income,
         receivables=outstanding(session, actor, village, month),
-        costs=spent,
         stations=_stations(session, actor, place),
         households=tuple(_household(entry) for entry in entries),
         posts=tuple(one for entry in entries for one in _posts(entry)),
-        opening=_opening(session, actor, village),
-        year_to_date=_year_to_date(session, place, own_run),
-        received_until=max((part.received_on for part in income), default=None),
     )
-    return Gathered(inputs, _sources(inputs, entries))
+
+
+def _last(income: tuple[IncomePart, ...]) -> date | None:
+    return max((part.received_on for part in income), default=None)
+
+
+def pays_late_money_apart(session: Session, village: str, today: date) -> bool:
+    """Tell whether late money of distributed months is paid by top-ups, not with later months."""
+    return value_on("late_money_by_top_up", today, Place(village), session=session).value > 0
+
+
+def _distributed(session: Session, village: str) -> frozenset[str]:
+    """Return the months of a village whose first run is booked."""
+    statement = select(RunRow.period).where(
+        RunRow.book == village,
+        RunRow.kind == "regular",
+        RunRow.state.in_([state.value for state in BOOKED]),
+    )
+    return frozenset(session.scalars(statement))
+
+
+def _recoverables(session: Session, actor: Actor, village: str, own_run: str) -> tuple[Recoverable, ...]:
+    """Return what households still owe of earlier overpayments, less what other runs are to net."""
+    sums: dict[str, int] = {}
+    for one in balances(session, actor, book=village, accounts=("recoverable_household",)):
+        sums[one.holder] = sums.get(one.holder, 0) + one.amount_fen
+    for household, amount in spoken_for(session, village, but=own_run).items():
+        sums[household] = sums.get(household, 0) - amount
+    return tuple(Recoverable(household, amount) for household, amount in sorted(sums.items()) if amount > 0)
 
 
 def _own_sources(session: Session, own_run: str) -> frozenset[tuple[str, str]]:
@@ -78,23 +193,27 @@ def _own_sources(session: Session, own_run: str) -> frozenset[tuple[str, str]]:
     return frozenset((one.source_table, one.source_id) for one in sources_of(session, own_run))
 
 
-def _income(
-    session: Session,
-    actor: Actor,
-    place: tuple[str, str],
-    own: frozenset[tuple[str, str]],
-    today: date,
-) -> tuple[IncomePart, ...]:
+def _free_receipts(
+    session: Session, actor: Actor, place: tuple[str, str], own: frozenset[tuple[str, str]], today: date
+) -> list[Receipt]:
+    """Return the receipts of a village until a month and a day that no other run counts."""
     village, month = place
     used = used_sources(session, village, "receipt")
-    return tuple(
-        IncomePart(one.component, part, one.received_on, one.id, one.station_id)
-        for one in receipts(session, actor, village_code=village)
-        for owner, part in one.shares
-        if owner == village
-        and one.month <= month
+    return [
+        one
+        for one in uncorrected(receipts(session, actor, village_code=village))
+        if one.month <= month
         and one.received_on <= today
         and (one.id not in used or ("receipt", one.id) in own)
+    ]
+
+
+def _income(found: Iterable[Receipt], village: str, apart: frozenset[str]) -> tuple[IncomePart, ...]:
+    return tuple(
+        IncomePart(one.component, part, one.received_on, one.id, one.station_id)
+        for one in found
+        for owner, part in one.shares
+        if owner == village and one.month not in apart
     )
 
 
@@ -105,8 +224,45 @@ def _costs(
     used = used_sources(session, village, "cost")
     return tuple(
         CostItem(one.kind, one.amount_fen, one.id)
-        for one in costs(session, actor, village_code=village, until=month)
+        for one in uncorrected(costs(session, actor, village_code=village, until=month))
         if one.id not in used or ("cost", one.id) in own
+    )
+
+
+def _standing_receipts(
+    session: Session, actor: Actor, run: Run, own: frozenset[tuple[str, str]]
+) -> list[Receipt]:
+    """Return a run's receipts that still stand, and what replaces those that were taken back."""
+    every = receipts(session, actor, village_code=run.book)
+    stand = uncorrected(every)
+    kept = {one.id for one in stand}
+    gone = {
+        (one.station_id, one.component, one.month)
+        for one in every
+        if ("receipt", one.id) in own and one.id not in kept
+    }
+    used = used_sources(session, run.book, "receipt")
+    return [
+        one
+        for one in stand
+        if ("receipt", one.id) in own
+        or (one.id not in used and (one.station_id, one.component, one.month) in gone)
+    ]
+
+
+def _standing_costs(
+    session: Session, actor: Actor, run: Run, own: frozenset[tuple[str, str]]
+) -> tuple[CostItem, ...]:
+    """Return a run's costs that still stand, and what replaces those that were taken back."""
+    every = costs(session, actor, village_code=run.book)
+    stand: tuple[Cost, ...] = uncorrected(every)
+    kept = {one.id for one in stand}
+    gone = {(one.month, one.kind) for one in every if ("cost", one.id) in own and one.id not in kept}
+    used = used_sources(session, run.book, "cost")
+    return tuple(
+        CostItem(one.kind, one.amount_fen, one.id)
+        for one in stand
+        if ("cost", one.id) in own or (one.id not in used and (one.month, one.kind) in gone)
     )
 
 
@@ -180,13 +336,19 @@ def _opening(session: Session, actor: Actor, village: str) -> tuple[PurseBalance
     return tuple(PurseBalance(name, amount) for name, amount in sorted(sums.items()) if amount > 0)
 
 
-def _year_to_date(session: Session, place: tuple[str, str], own_run: str) -> tuple[YearToDate, ...]:
-    """Add up what the booked runs of the year before this month gave, by plan name and household."""
+def _year_to_date(
+    session: Session, place: tuple[str, str], own_run: str, *, with_month: bool = False
+) -> tuple[YearToDate, ...]:
+    """Add up what the booked runs of the year before this month gave, by plan name and household.
+
+    `with_month` counts the month's own booked runs too, those before a top-up.
+    """
     village, month = place
+    before = RunRow.period <= month if with_month else RunRow.period < month
     statement = select(RunRow.content).where(
         RunRow.book == village,
         RunRow.period >= f"{month[:4]}-01",
-        RunRow.period < month,
+        before,
         RunRow.id != own_run,
         RunRow.state.in_(("posted", "batched", "settled", "closed")),
     )

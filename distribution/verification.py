@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from distribution.approval.extra_tables import RunNettingRow
 from distribution.approval.frozen import thaw
+from distribution.approval.nettings import nettings_of
 from distribution.approval.notices import printed_heads
 from distribution.approval.runs import frozen_hashes
 from distribution.approval.tables import (
@@ -56,6 +58,7 @@ def verify(session: Session) -> list[Problem]:
         "结算单": _bills,
         "到账": _receipts,
         "分配批次": _runs,
+        "分配明细": _strays,
         "公示": _notices,
         "已记账批次": _booked,
         "发放": _payouts,
@@ -65,9 +68,7 @@ def verify(session: Session) -> list[Problem]:
     return [problem for what, check in checks.items() for problem in _found(session, what, check)]
 
 
-def _found(
-    session: Session, what: str, check: Callable[[Session], Iterable[Problem]]
-) -> Iterator[Problem]:
+def _found(session: Session, what: str, check: Callable[[Session], Iterable[Problem]]) -> Iterator[Problem]:
     """Give what a check finds; a record that cannot even be read ends that check and no other."""
     try:
         yield from check(session)
@@ -129,7 +130,17 @@ def _runs(session: Session) -> Iterator[Problem]:
         if sum(line.amount_fen for line in result.lines) != row.amount_fen:
             yield Problem(where, "合计与明细不等", _MEND)
         yield from _lines(session, row.id, result)
+        if nettings_of(session, row.id) != {one.household_id: one for one in result.nettings}:
+            yield Problem(where, "冲抵多发的记录与冻结的分配结果不一致", _MEND)
         yield from _votes(session, row)
+
+
+def _strays(session: Session) -> Iterator[Problem]:
+    """Lines and explanations of runs that are not there."""
+    for table, what in ((AllocationLineRow, "分配明细"), (LineExplanationRow, "计算说明")):
+        missing = select(table.run_id).where(table.run_id.not_in(select(RunRow.id))).distinct()
+        for run_id in session.scalars(missing.order_by(table.run_id)):
+            yield Problem(f"分配批次 {run_id}", f"有{what}而无批次", _MEND)
 
 
 def _lines(session: Session, run_id: str, result: Allocation) -> Iterator[Problem]:
@@ -212,7 +223,11 @@ def _payouts(session: Session) -> Iterator[Problem]:
         .where(AllocationLineRow.payee_kind.in_(household), RunRow.state.in_(_BOOKED))
     )
     for run_id, payee, amount in session.execute(statement):
-        owed[(run_id, payee)] += amount
+        # What a correction takes is owed by the household, and not paid.
+        owed[(run_id, payee)] += max(amount, 0)
+    booked = select(RunNettingRow).join(RunRow, RunRow.id == RunNettingRow.run_id)
+    for netted in session.scalars(booked.where(RunRow.state.in_(_BOOKED))):
+        owed[(netted.run_id, netted.household_id)] -= netted.amount_fen
     for row in session.scalars(select(PayoutRow)):
         owed[(row.run_id, row.household_id)] -= row.amount_fen
     for (run_id, payee), difference in sorted(owed.items()):

@@ -438,6 +438,13 @@ def acting_as(session: Session, user_id: str) -> Actor | None:
     return None if found is None else _actor(found[0], found[1] or "")
 
 
+def holders(session: Session, permission: Permission, division_code: str) -> frozenset[str]:
+    """Return the ids of users in use who hold a permission over a division; unscoped."""
+    roles = [role.value for role, every in PERMISSIONS.items() if permission in every]
+    rows = session.scalars(select(UserRow).where(UserRow.role.in_(roles), UserRow.disabled.is_(False)))
+    return frozenset(row.id for row in rows if _actor(row).covers(division_code))
+
+
 def user_names(session: Session) -> dict[str, str]:
     """Return the names of all users by id, for records that say who did something."""
     return {row.id: row.name for row in session.execute(select(UserRow.id, UserRow.name))}

@@ -31,7 +31,8 @@ from distribution.approval.tables import (
     RunRow,
 )
 from distribution.approval.votes import gates_of
-from distribution.types import Allocation, PayeeKind
+from distribution.money import yuan
+from distribution.types import Allocation, Netting, PayeeKind
 from registry.actors import Actor, Permission, in_area
 from registry.households import households
 from registry.masking import Audience, PersonalField, shown
@@ -63,7 +64,10 @@ class NoticeLine:
 
 @dataclass(frozen=True, slots=True)
 class NoticeList:
-    """What hangs on the board: the sum from income to distributable, purses, and the lines."""
+    """What hangs on the board: the sum from income to distributable, purses, and the lines.
+
+    Of a correction every amount is a difference, and what is netted is kept back from the payments.
+    """
 
     number: str
     village_code: str
@@ -77,6 +81,13 @@ class NoticeList:
     lines: tuple[NoticeLine, ...]
     total_fen: int
     plan: str
+    kind: str = "regular"
+    netted_fen: int = 0
+
+    @property
+    def kind_name(self) -> str:
+        """What the list is of, in Chinese."""
+        return KIND_NAMES[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +152,8 @@ class Objection:
     decided_by: str = ""
 
 
+KIND_NAMES = {"regular": "收益分配", "top_up": "收益补发", "correction": "收益分配更正"}
+_NUMBER_LETTERS = {"regular": "V", "top_up": "B", "correction": "G"}
 _INCOME_NAMES = {
     "electricity": "电费",
     "subsidy": "财政补贴",
@@ -156,6 +169,7 @@ def notice_list(session: Session, actor: Actor, run_id: str) -> NoticeList:
     row = own_row(session, actor, run_id)
     allocation = thaw(row.content, Allocation)
     people = {one.id: one for one in households(session, actor, row.book)}
+    netted = {one.household_id: one for one in allocation.nettings}
     labels = {purse.purse: purse.label for purse in allocation.purses}
     lines = []
     for line in allocation.lines:
@@ -165,11 +179,10 @@ def notice_list(session: Session, actor: Actor, run_id: str) -> NoticeList:
         name = "" if person is None else shown(PersonalField.NAME, person.name, Audience.PAPER_NOTICE)
         group = "" if person is None else person.village_group
         basis = line.explanation[-1].formula if line.explanation else ""
-        lines.append(
-            NoticeLine(line.line_no, group, name, labels[line.purse], basis, line.amount_fen, line.note)
-        )
+        note = _note(line.note, netted.pop(line.payee_id, None) if line.amount_fen > 0 else None)
+        lines.append(NoticeLine(line.line_no, group, name, labels[line.purse], basis, line.amount_fen, note))
     return NoticeList(
-        number=f"{row.book}-{row.period.replace('-', '')}-V{row.version}",
+        number=f"{row.book}-{row.period.replace('-', '')}-{_NUMBER_LETTERS[row.kind]}{row.version}",
         village_code=row.village_code,
         period=row.period,
         version=row.version,
@@ -181,7 +194,18 @@ def notice_list(session: Session, actor: Actor, run_id: str) -> NoticeList:
         lines=tuple(lines),
         total_fen=sum(line.amount_fen for line in lines),
         plan=f"{allocation.plan_title or row.plan_id} 第 {row.plan_version} 版",
+        kind=row.kind,
+        netted_fen=sum(one.amount_fen for one in allocation.nettings),
     )
+
+
+def _note(text: str, netting: Netting | None) -> str:
+    """Return a line's remark with what is kept back of the household's payment, and what it owes after."""
+    if netting is None:
+        return text
+    left = netting.owed_fen - netting.amount_fen
+    kept = f"冲抵多发 {yuan(netting.amount_fen)}" + (f"，仍欠 {yuan(left)}" if left else "")
+    return f"{text}；{kept}" if text else kept
 
 
 def _income(allocation: Allocation) -> tuple[tuple[str, int], ...]:

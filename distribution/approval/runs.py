@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from distribution.approval.frozen import thaw
+from distribution.approval.nettings import write_nettings
 from distribution.approval.states import BOOKED, ENDED, STATE_NAMES, TRANSITIONS, RunState
 from distribution.approval.tables import (
     AllocationLineRow,
@@ -169,12 +170,15 @@ def compute_run(session: Session, actor: Actor, draft: RunDraft, now: datetime) 
     _require_area(actor, draft.book)
     _lock(session, f"run|{draft.book}|{draft.period}|{draft.kind}")
     present = live_run(session, draft.book, draft.period, draft.kind)
+    if present is not None and present.state in BOOKED and draft.kind != "regular":
+        # Of top-ups and corrections a month may have several, one after the other.
+        present = None
     frozen = _Frozen.of(draft)
     if present is not None and present.content_hash == frozen.content_hash:
         return present
-    if present is not None and present.state in BOOKED and draft.kind == "regular":
+    if present is not None and present.state in BOOKED:
         raise WrongStateError(f"{draft.book} {draft.period} 已记账，更正请另建更正批次")
-    if present is not None and present.state not in BOOKED:
+    if present is not None:
         superseded = Change(RunState.SUPERSEDED, "测算有变化，已生成新版本")
         move(session, actor, present.id, superseded, now)
     last = select(func.max(RunRow.version)).where(
@@ -187,6 +191,7 @@ def compute_run(session: Session, actor: Actor, draft: RunDraft, now: datetime) 
     session.add(row)
     session.flush()
     _write_parts(session, row.id, draft)
+    write_nettings(session, row.id, draft.allocation.nettings)
     _add_event(session, actor, row.id, Change(RunState.COMPUTED), now)
     return _record(row)
 

@@ -237,7 +237,7 @@ class ObjectionDecisionRow(Base):
 
 
 _PAIRS = ", ".join(sorted(f"'{before.value}>{after.value}'" for before, after in TRANSITIONS))
-_MAKERS = (
+MAKERS = (
     "(SELECT made_by FROM run WHERE id = {run} UNION "
     "SELECT changed_by FROM run_event WHERE run_id = {run} AND state = 'village_submitted')"
 )
@@ -278,7 +278,7 @@ GUARDS: dict[str, tuple[str, str, str, str]] = {
     "vote_maker": (
         "vote",
         "INSERT",
-        f"NEW.voter_id IN {_MAKERS.format(run='NEW.run_id')}",
+        f"NEW.voter_id IN {MAKERS.format(run='NEW.run_id')}",
         "a maker is never a checker",
     ),
     "vote_content": (
@@ -297,7 +297,7 @@ GUARDS: dict[str, tuple[str, str, str, str]] = {
         "objection_decision",
         "INSERT",
         (
-            f"NEW.decided_by IN {_MAKERS.format(run=_NOTICE_RUN)} OR NEW.decided_by = "  # noqa: S608, names of our own tables
+            f"NEW.decided_by IN {MAKERS.format(run=_NOTICE_RUN)} OR NEW.decided_by = "  # noqa: S608, names of our own tables
             "(SELECT raised_by FROM objection WHERE id = NEW.objection_id)"
         ),
         "nobody judges an objection to what he made",

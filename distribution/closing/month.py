@@ -6,19 +6,24 @@ handed is `facts`' and `runs`'.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from distribution.approval.filings import waits_for_filing
 from distribution.approval.notices import close_notice, held_lines, notice_of, objections
-from distribution.approval.runs import Run, live_run
+from distribution.approval.runs import Run, live_run, runs
+from distribution.approval.runs import run as find_run
 from distribution.approval.states import BOOKED, STATE_NAMES, RunState, is_approved
 from distribution.approval.votes import route_of, waiting_gate
+from distribution.closing.corrections import compute_top_up
 from distribution.closing.facts import book_facts, by_fund
-from distribution.closing.runs import compute, post_run
+from distribution.closing.runs import REGULAR, compute, netting_fault, post_run
 from distribution.money import yuan
 from distribution.payout.payouts import PayoutFilter, payouts
+from distribution.plan_inputs import late_months, pays_late_money_apart
 from distribution.settlement.reads import (
     billed_energy,
     outstanding,
@@ -110,6 +115,7 @@ def close_month(
 def close_village(session: Session, actor: Actor, place: tuple[str, str], now: datetime) -> VillageProgress:
     """Take one village's month, given as (village code, `2026-10`), to its next human gate."""
     book_facts(session, actor, place[0], now)
+    _advance_others(session, actor, place[0], now)
     run = live_run(session, *place)
     if run is None or run.state in {RunState.COMPUTED, RunState.REVISION_REQUESTED}:
         waiting = _before_run(session, actor, place)
@@ -124,6 +130,18 @@ def close_village(session: Session, actor: Actor, place: tuple[str, str], now: d
             return VillageProgress(place[0], "", NOTHING_TO_DO, "", "")
         run = computed
     return advance(session, actor, run, now)
+
+
+def _advance_others(session: Session, actor: Actor, village: str, now: datetime) -> None:
+    """Take a village's top-ups and corrections on, of whatever month; start the top-ups that are due."""
+    if pays_late_money_apart(session, village, local_date(now)):
+        for month, _amount in late_months(session, actor, village, now):
+            # What the plan cannot do with the late money is shown where people start top-ups by hand.
+            with suppress(ProblemsError):
+                compute_top_up(session, actor, (village, month), now)
+    for one in runs(session, actor, book=village):
+        if one.kind != REGULAR and one.state not in BOOKED and one.state is not RunState.REVISION_REQUESTED:
+            advance(session, actor, one, now)
 
 
 def _before_run(session: Session, actor: Actor, place: tuple[str, str]) -> VillageProgress | None:
@@ -150,20 +168,31 @@ def advance(session: Session, actor: Actor, run: Run, now: datetime) -> VillageP
     """Do what needs no human at a run's state, then say what it waits for."""
     if run.state is RunState.NOTICE_OPEN and _notice_is_over(session, actor, run, now):
         close_notice(session, actor, run.id, now)
-        run = _again(session, run)
+        run = _again(session, actor, run)
     gates = route_of(session, actor, run.id)
     if run.state not in BOOKED and is_approved(gates, run.state):
+        held = _holds_booking(session, actor, run)
+        if held is not None:
+            return VillageProgress(run.book, "", run.state.value, held[1], held[0], run.id, run.amount_fen)
         post_run(session, actor, run, now)
-        run = _again(session, run)
+        run = _again(session, actor, run)
     if run.state in BOOKED:
         return _payout_progress(session, actor, run)
     gate, text = _waits(session, actor, run, now)
     return VillageProgress(run.book, "", run.state.value, text, gate, run.id, run.amount_fen)
 
 
-def _again(session: Session, run: Run) -> Run:
-    found = live_run(session, run.book, run.period, run.kind)
-    return run if found is None else found
+def _again(session: Session, actor: Actor, present: Run) -> Run:
+    found = find_run(session, actor, present.id)
+    return present if found is None else found
+
+
+def _holds_booking(session: Session, actor: Actor, run: Run) -> tuple[str, str] | None:
+    """Return the gate and the words for what keeps an approved run from being booked, or None."""
+    if waits_for_filing(session, actor, run.id):
+        return "filing", "等待报县备案并登记备案日期和文号（乡镇、村）"
+    fault = netting_fault(session, actor, run)
+    return ("revision", fault) if fault else None
 
 
 def _notice_is_over(session: Session, actor: Actor, run: Run, now: datetime) -> bool:
