@@ -5,6 +5,7 @@ lost is made again byte for byte. Pure: no database.
 """
 
 import hashlib
+import re
 import tomllib
 from dataclasses import dataclass
 from datetime import date
@@ -13,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from distribution.money import parse_yuan
+from distribution.money import parse_yuan, yuan
 from documents.cells import half_width
 from documents.reading import read_sheets
 from store.problem import Problem, ProblemsError
@@ -45,7 +46,7 @@ class BatchTemplate(BaseModel):
 
     name: str
     title: str
-    encoding: Literal["gb18030", "utf-8", "utf-8-sig"]
+    encoding: Literal["gb18030", "gbk", "gb2312", "utf-8", "utf-8-sig"]
     separator: str
     line_end: str
     amount: Literal["yuan", "fen"]
@@ -93,7 +94,10 @@ class BatchFile:
 
 
 def check_lines(lines: list[BatchLine], template: BatchTemplate) -> list[Problem]:
-    """Return why lines cannot go into a file: no account, a name that is a formula or breaks the columns."""
+    """Return why lines cannot go into a file.
+
+    No account, a name that is a formula, breaks the columns, or that the bank's charset cannot carry.
+    """
     problems = []
     for line in lines:
         where = f"第 {line.line} 行 {line.holder}"
@@ -106,7 +110,19 @@ def check_lines(lines: list[BatchLine], template: BatchTemplate) -> list[Problem
             problems.append(
                 Problem(where, f"户名、账号或摘要含有分隔符“{template.separator}”", "请去掉该符号")
             )
+        lost = "".join(letter for text in texts for letter in text if not _carried(letter, template.encoding))
+        if lost:
+            what = f"银行文件的编码 {template.encoding.upper()} 写不出“{lost}”"
+            problems.append(Problem(where, what, "请改用 GB 18030 的代发模板，或请银行给出该字的写法"))
     return problems
+
+
+def _carried(letter: str, encoding: str) -> bool:
+    try:
+        letter.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def render_batch(lines: list[BatchLine], template: BatchTemplate, number: str, on: date) -> BatchFile:
@@ -159,10 +175,12 @@ class ReturnRow:
 def read_return(content: bytes, file_name: str) -> tuple[list[ReturnRow], list[Problem]]:
     """Read a bank's return file (CSV or Excel with 批内编号, 金额, 结果 …); bad rows are problems.
 
-    Raises FileRefusedError when it is no table.
+    Raises FileRefusedError when it is no table, and ProblemsError when it has no heading that is known, or
+    its own total is not the total of its rows.
     """
     rows: list[ReturnRow] = []
     problems: list[Problem] = []
+    totals: list[tuple[str, dict[str, str]]] = []
     found = False
     for sheet in read_sheets(_comma_separated(content), file_name):
         columns = _columns([cell.text for cell in sheet.rows[0]]) if sheet.rows else {}
@@ -172,6 +190,8 @@ def read_return(content: bytes, file_name: str) -> tuple[list[ReturnRow], list[P
         for cells in sheet.rows[1:]:
             text = {field: half_width(cells[column].text) for field, column in columns.items()}
             place = f"{file_name} {sheet.name}!{cells[columns['reference']].address}"
+            if text["reference"].startswith("合计"):
+                totals.append((place, text))
             if not text["reference"] or text["reference"].startswith("合计"):
                 continue
             try:
@@ -197,7 +217,22 @@ def read_return(content: bytes, file_name: str) -> tuple[list[ReturnRow], list[P
         raise ProblemsError(
             [Problem(file_name, "没有找到回盘文件的表头（批内编号、金额、结果）", "请选择银行的回盘文件")]
         )
+    if not problems:
+        _require_totals(rows, totals)
     return rows, problems
+
+
+def _require_totals(rows: list[ReturnRow], totals: list[tuple[str, dict[str, str]]]) -> None:
+    """Raise ProblemsError when the file's own count or total is not that of its rows: a part is missing."""
+    for place, text in totals:
+        counted = re.match(r"合计(\d+)笔", text["reference"])
+        if counted and int(counted[1]) != len(rows):
+            what = f"合计写 {counted[1]} 笔，明细有 {len(rows)} 笔"
+            raise ProblemsError([Problem(place, what, "文件不完整，请向银行重新索取回盘文件")])
+        total = sum(row.amount_fen for row in rows)
+        if text["amount"] and text["amount"].replace(",", "") != yuan(total).replace(",", ""):
+            what = f"合计写 {text['amount']} 元，明细加起来 {yuan(total)} 元"
+            raise ProblemsError([Problem(place, what, "文件不完整，请向银行重新索取回盘文件")])
 
 
 def _comma_separated(content: bytes) -> bytes:

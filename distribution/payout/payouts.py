@@ -5,34 +5,20 @@ A payment that failed or came back stays owed; only an explicit list starts anot
 unknown is never sent again by program.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, text
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session
 
-from distribution.money import yuan
-from distribution.payout.files import (
-    BatchFile,
-    BatchLine,
-    parse_template,
-    render_batch,
-    template_text,
-)
 from distribution.payout.tables import (
-    AttemptEventRow,
     BankBatchRow,
     PayoutAttemptRow,
     PayoutRow,
 )
 from registry.actors import Actor, Permission, in_area
-from registry.households import Disclosure, PlainPayeeAccount, plain_payee_accounts
-from registry.secrets import KeyRing
-from store.canonical import content_hash
-from store.periods import local_date
-from store.problem import Problem, ProblemsError
 
 ALIVE = ("pending", "sent", "unknown", "succeeded")
 STATE_NAMES = {
@@ -228,174 +214,11 @@ def _found(session: Session, statement: Select[*tuple[Any, ...]]) -> tuple[Payou
     return tuple(Payout(*row[:6]) if row.n is None else Payout(*row) for row in session.execute(statement))
 
 
-def create_batch(
-    session: Session, actor: Actor, ring: KeyRing, order: BatchOrder, now: datetime
-) -> tuple[Batch, BatchFile]:
-    """Put payouts into a new file for the bank; each becomes an attempt in state `sent`.
-
-    Payouts whose last attempt is alive are refused, so nothing is paid twice. Raises ProblemsError that
-    names every payout without an account or already on its way; then nothing is written.
-    """
-    actor.require(Permission.EXPORT_BATCH)
-    _lock(session)
-    chosen = list(payouts_named(session, actor, order.payout_ids))
-    on = local_date(now)
-    accounts = plain_payee_accounts(session, actor, ring, on, Disclosure("导出代发文件", now))
-    _refuse_unpayable(chosen, accounts, order)
-    number = _next_number(session, on)
-    template_source = template_text(order.template)
-    template = parse_template(template_source)
-    lines = [
-        _line(place, one, accounts[one.household_id], order.summary) for place, one in enumerate(chosen, 1)
-    ]
-    file = render_batch(lines, template, number, on)
-    batch = BankBatchRow(
-        id=f"batch:{number}",
-        number=number,
-        area=actor.area,
-        business_date=on,
-        template=order.template,
-        template_text=template_source,
-        summary=order.summary,
-        line_count=file.line_count,
-        total_fen=file.total_fen,
-        file_name=f"代发_{number}.{template.extension}",
-        file_sha256=file.sha256,
-        exported_at=now,
-        exported_by=actor.user_id,
-    )
-    session.add(batch)
-    session.flush()
-    _add_attempts(session, batch, chosen, accounts, now)
-    return _batch(batch), file
-
-
-def _line(place: int, payout: Payout, account: PlainPayeeAccount, summary: str) -> BatchLine:
-    return BatchLine(
-        place,
-        _reference(payout),
-        account.holder,
-        account.account,
-        account.bank,
-        payout.amount_fen,
-        f"{summary}{payout.period}",
-    )
-
-
-def _reference(payout: Payout) -> str:
-    return content_hash([payout.id, payout.attempts + 1])[:20].upper()
-
-
-def _refuse_unpayable(
-    chosen: list[Payout], accounts: Mapping[str, PlainPayeeAccount], order: BatchOrder
-) -> None:
-    problems = [
-        Problem(
-            one.household_id,
-            f"{yuan(one.amount_fen)} 元“{one.state_name}”，不能再次发放",
-            "失败或退回后才能重发",
-        )
-        for one in chosen
-        if one.state in ALIVE
-    ]
-    problems += [
-        Problem(one.household_id, "没有收款账户", "请先在台账登记该户的收款账户")
-        for one in chosen
-        if one.household_id not in accounts
-    ]
-    missing = set(order.payout_ids) - {one.id for one in chosen}
-    problems += [Problem(one, "没有这笔发放，或不在您的辖区内", "请刷新后重选") for one in sorted(missing)]
-    if not order.payout_ids:
-        problems.append(Problem("批次", "没有选择发放对象", "请至少选择一户"))
-    if problems:
-        raise ProblemsError(problems)
-
-
-def _next_number(session: Session, on: date) -> str:
-    prefix = f"SL{on:%Y%m%d}"
-    count = session.scalar(select(func.count()).where(BankBatchRow.number.startswith(prefix))) or 0
-    return f"{prefix}{count + 1:03d}"
-
-
-def _add_attempts(
-    session: Session,
-    batch: BankBatchRow,
-    chosen: list[Payout],
-    accounts: Mapping[str, PlainPayeeAccount],
-    now: datetime,
-) -> None:
-    session.execute(
-        insert(PayoutAttemptRow),
-        [
-            {
-                "payout_id": one.id,
-                "n": one.attempts + 1,
-                "batch_id": batch.id,
-                "line": place,
-                "reference": _reference(one),
-                "payee_account_id": accounts[one.household_id].id,
-                "holder": accounts[one.household_id].holder,
-                "bank": accounts[one.household_id].bank,
-                "account_hash": content_hash([accounts[one.household_id].id]),
-                "amount_fen": one.amount_fen,
-                "state": "sent",
-                "reason": "",
-                "bank_reference": "",
-                "changed_at": now,
-            }
-            for place, one in enumerate(chosen, start=1)
-        ],
-    )
-    sent = {"seq": 1, "state": "sent", "reason": "", "source": batch.id}
-    sent |= {"changed_at": now, "changed_by": batch.exported_by}
-    session.execute(
-        insert(AttemptEventRow), [{"payout_id": one.id, "n": one.attempts + 1, **sent} for one in chosen]
-    )
-
-
-def export_again(session: Session, actor: Actor, ring: KeyRing, batch_id: str, now: datetime) -> BatchFile:
-    """Render a batch's file anew, byte for byte as it was first.
-
-    Raises ProblemsError when an account was written anew since, so that the bytes would differ.
-    """
-    actor.require(Permission.EXPORT_BATCH)
-    batch = session.get(BankBatchRow, batch_id)
-    if batch is None or not batch.area.startswith(actor.area_prefix):
-        raise LookupError(f"没有批次 {batch_id}")
-    accounts = plain_payee_accounts(
-        session, actor, ring, batch.business_date, Disclosure(f"重新导出 {batch.number}", now)
-    )
-    statement = (
-        select(PayoutAttemptRow, PayoutRow)
-        .join(PayoutRow, PayoutRow.id == PayoutAttemptRow.payout_id)
-        .where(PayoutAttemptRow.batch_id == batch_id)
-        .order_by(PayoutAttemptRow.line)
-    )
-    lines = [
-        BatchLine(
-            attempt.line,
-            attempt.reference,
-            attempt.holder,
-            accounts[row.household_id].account if row.household_id in accounts else "",
-            attempt.bank,
-            attempt.amount_fen,
-            f"{batch.summary}{row.period}",
-        )
-        for attempt, row in session.execute(statement)
-    ]
-    file = render_batch(lines, parse_template(batch.template_text), batch.number, batch.business_date)
-    if file.sha256 != batch.file_sha256:
-        raise ProblemsError(
-            [Problem(batch.number, "重新导出的文件与原文件不一致", "收款账户在导出后改过，请用保存的原文件")]
-        )
-    return file
-
-
 def batches(session: Session, actor: Actor) -> tuple[Batch, ...]:
     """Return the batches of the actor's area, the latest first."""
     actor.require(Permission.VIEW_MONEY)
     statement = select(BankBatchRow).where(in_area(actor, BankBatchRow.area))
-    return tuple(_batch(row) for row in session.scalars(statement.order_by(BankBatchRow.number.desc())))
+    return tuple(batch_of(row) for row in session.scalars(statement.order_by(BankBatchRow.number.desc())))
 
 
 def attempts(
@@ -457,13 +280,8 @@ def attempt_sums(session: Session, actor: Actor) -> tuple[AttemptSum, ...]:
     return tuple(AttemptSum(row[0], row[1], row[2], int(row[3])) for row in session.execute(statement))
 
 
-def _lock(session: Session) -> None:
-    """Let one export at a time choose payouts and a number; on SQLite every writer already waits."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('bank_batch', 0))"))
-
-
-def _batch(row: BankBatchRow) -> Batch:
+def batch_of(row: BankBatchRow) -> Batch:
+    """Return the record of a batch's row."""
     return Batch(
         row.id,
         row.number,

@@ -16,7 +16,9 @@ from distribution.money import yuan
 from distribution.payout.files import read_return
 from distribution.payout.tables import AttemptEventRow, BankBatchRow, PayoutAttemptRow, ReturnFileRow
 from registry.actors import Actor, Permission
-from store.problem import Problem
+from store.problem import Problem, ProblemsError
+
+_LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def import_return(
 ) -> ReturnResult:
     """Take in a bank's answer, given as (content, file name), for a batch; again and in any order alike.
 
-    Rows of another batch, unknown references and wrong amounts become problems and stop no other row.
+    Unknown references and wrong amounts become problems and stop no other row. Raises ProblemsError for the
+    file of another batch, and what `read_return` raises.
     """
     actor.require(Permission.IMPORT_RETURN)
     content, name = source
@@ -55,6 +58,7 @@ def import_return(
     rows, problems = read_return(content, name)
     statement = select(PayoutAttemptRow).where(PayoutAttemptRow.batch_id == batch_id)
     known = {row.reference: row for row in session.scalars(statement)}
+    _require_own(session, batch, {row.reference for row in rows}, set(known))
     changes: list[_Change] = []
     for row in rows:
         attempt = known.get(row.reference)
@@ -81,6 +85,22 @@ def import_return(
         )
     session.flush()
     return ReturnResult(batch_id, changed, len(rows) - changed - len(problems), tuple(problems))
+
+
+def _require_own(session: Session, batch: BankBatchRow, given: set[str], known: set[str]) -> None:
+    """Raise ProblemsError when nothing in a file is of this batch and something is of another."""
+    if given & known or not given:
+        return
+    statement = (
+        select(BankBatchRow.number)
+        .join(PayoutAttemptRow, PayoutAttemptRow.batch_id == BankBatchRow.id)
+        .where(PayoutAttemptRow.reference.in_(sorted(given)[:_LOOKED_AT]))
+        .order_by(BankBatchRow.number)
+    )
+    other = session.scalar(statement.limit(1))
+    if other is not None:
+        what = f"这是批次 {other} 的回盘文件，不是 {batch.number} 的"
+        raise ProblemsError([Problem(f"批次 {batch.number}", what, f"请在批次 {other} 下导入")])
 
 
 def _fault(attempt: PayoutAttemptRow | None, amount_fen: int, place: str, number: str) -> Problem | None:

@@ -16,7 +16,8 @@ from dashboards.files import attached
 from dashboards.month_work import chosen_month, month_choices
 from dashboards.web import NotFoundError, check_form, reading, redirect, render, requires, services_of
 from distribution.disbursing import ready_payouts, send_batch, take_return
-from distribution.payout.payouts import AttemptSum, Batch, BatchOrder, attempt_sums, batches, export_again
+from distribution.payout.batches import export_again, unpayable
+from distribution.payout.payouts import AttemptSum, Batch, BatchOrder, attempt_sums, batches
 from documents.refusal import FileRefusedError
 from registry.actors import Actor, Permission
 from registry.secrets import open_key_ring
@@ -105,19 +106,23 @@ def _row(batch: Batch, sums: Sequence[AttemptSum]) -> BatchRow:
 
 @router.post("/payouts", dependencies=[Depends(check_form)])
 def export_batch(request: Request, actor: Exporter, month: Annotated[str, Form()]) -> Response:
-    """Put everything that is ready of a month into one bank file; all of it or nothing."""
+    """Put what is ready of a month and can be paid into one bank file; the rest is named and waits."""
     services = services_of(request)
     chosen = chosen_month(month, services.clock())
     try:
         ring = open_key_ring(services.data_dir, create=False)
         with services.database.transaction() as session:
             ready = ready_payouts(session, actor, period=chosen)
-            if ready:
-                order = BatchOrder(tuple(one.id for one in ready))
+            waiting = unpayable(session, actor, ring, ready, services.clock())
+            order = BatchOrder(tuple(one.id for one in ready if one.id not in waiting))
+            if order.payout_ids:
                 send_batch(session, actor, ring, order, services.clock())
     except ProblemsError as error:
         with services.database.reading() as session:
             return _page(request, session, actor, chosen, problems=error.problems)
+    if waiting:
+        with services.database.reading() as session:
+            return _page(request, session, actor, chosen, problems=tuple(waiting.values()))
     return redirect("/payouts", month=chosen, done="batch" if ready else "")
 
 

@@ -6,11 +6,21 @@ from sqlalchemy.exc import DBAPIError
 
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.ledger.balances import balances
+from distribution.payout.batches import export_again, unpayable
 from distribution.payout.files import BatchLine, parse_template, read_return, render_batch, template_text
-from distribution.payout.payouts import BatchOrder, PayoutFilter, batches, export_again, payouts
+from distribution.payout.payouts import BatchOrder, Payout, PayoutFilter, batches, payouts
 from distribution.verification import verify
 from registry.actors import SYSTEM, Actor, NotPermittedError, Role
+from registry.households import (
+    NewMember,
+    NewPayeeAccount,
+    add_member,
+    add_payee_account,
+    payee_accounts,
+    withdraw_account,
+)
 from store.problem import ProblemsError
+from tests.distribution.conftest import COUNTY
 
 VILLAGE = "520499101201"
 FINANCE = Actor("u_finance", "县财务", Role.FINANCE, "520499000000")
@@ -180,6 +190,73 @@ def test_a_household_without_account_is_named_and_nothing_is_half_done(funded):
     assert states(funded) == ["", "", ""]
 
 
+def share_an_account(county):
+    with county.database.transaction() as session:
+        for old in payee_accounts(session, COUNTY, "h_201_3"):
+            withdraw_account(session, COUNTY, old.id, MOMENT)
+        card = NewPayeeAccount("h_201_3", "张小2", "农商行", "6217000020100000002", date(2020, 1, 1))
+        add_payee_account(session, COUNTY, county.ring, card, MOMENT)
+
+
+def test_a_card_that_two_households_name_is_paid_to_neither(funded):
+    share_an_account(funded)
+    with pytest.raises(ProblemsError, match="h_201_2：收款账户（户名 张小2）同时登记在 2 户名下"):
+        funded.batch()
+    with funded.database.transaction() as session:
+        ready = ready_payouts(session, FINANCE, book=VILLAGE)
+        waiting = unpayable(session, FINANCE, funded.ring, ready, MOMENT)
+        assert {problem.where for problem in waiting.values()} == {"h_201_2", "h_201_3"}
+        chosen = tuple(one.id for one in ready if one.id not in waiting)
+        batch, _file = send_batch(session, FINANCE, funded.ring, BatchOrder(chosen), MOMENT)
+    assert batch.line_count == 1
+    assert whole(funded)
+
+
+def test_a_file_is_made_again_as_it_was_after_the_account_changed(funded):
+    batch, file = funded.batch()
+    share_an_account(funded)
+    with funded.database.transaction() as session:
+        assert export_again(session, FINANCE, funded.ring, batch.id, MOMENT).content == file.content
+
+
+def test_the_answer_to_another_batch_is_refused_in_words(funded):
+    batch, file = funded.batch()
+    give(funded, batch, file, ["失败", "成功", "成功"])
+    with funded.database.transaction() as session:
+        failed = next(
+            one for one in payouts(session, SYSTEM, PayoutFilter(book=VILLAGE)) if one.state == "failed"
+        )
+        again, _file = send_batch(session, FINANCE, funded.ring, BatchOrder((failed.id,)), MOMENT)
+    with pytest.raises(ProblemsError, match=f"这是批次 {batch.number} 的回盘文件，不是 {again.number} 的"):
+        give(funded, again, file, ["成功", "成功", "成功"])
+    assert whole(funded)
+
+
+@pytest.mark.parametrize(
+    ("total", "what"),
+    [("合计4笔,,", "合计写 4 笔，明细有 3 笔"), ("合计3笔,0.01,", "合计写 0.01 元，明细加起来")],
+)
+def test_an_answer_whose_total_is_not_its_own_is_refused_whole(funded, total, what):
+    batch, file = funded.batch()
+    content, name = answer(file, ["成功"] * 3)
+    with pytest.raises(ProblemsError, match=what), funded.database.transaction() as session:
+        take_return(session, FINANCE, (content + f"\n{total}".encode(), name), batch.id, MOMENT)
+    assert states(funded) == ["sent"] * 3
+
+
+def test_a_person_is_paid_to_his_own_card_only(funded):
+    with funded.database.transaction() as session:
+        people = [
+            NewMember(f"h_201_{number}", name, "11010519491231002X", date(2020, 1, 1), phone="", is_head=True)
+            for number, name in ((1, "张小1"), (2, "别人"))
+        ]
+        own, other = (add_member(session, COUNTY, funded.ring, one, MOMENT) for one in people)
+        payees = [Payout(f"payout:{one}", VILLAGE, "run", "2026-10", one, 100) for one in (own, other)]
+        waiting = unpayable(session, FINANCE, funded.ring, payees, MOMENT)
+    assert list(waiting) == [f"payout:{other}"]
+    assert "别人 没有本人账户，户账户的户名是 张小2" in waiting[f"payout:{other}"].what
+
+
 def test_only_finance_exports_and_imports(funded):
     village = Actor("v", "村", Role.VILLAGE, VILLAGE)
     with funded.database.transaction() as session, pytest.raises(NotPermittedError):
@@ -221,6 +298,12 @@ def line(**changes):
 def test_a_line_that_the_bank_would_misread_is_refused(changes, what):
     with pytest.raises(ProblemsError, match=what):
         render_batch([line(**changes)], parse_template(template_text("standard")), "SL1", date(2026, 11, 1))
+
+
+def test_a_name_that_the_banks_charset_cannot_carry_is_named():
+    template = parse_template(template_text("standard").replace("gb18030", "gbk"))
+    with pytest.raises(ProblemsError, match="GBK 写不出“𫖯𬀩”"):
+        render_batch([line(holder="张𫖯𬀩")], template, "SL1", date(2026, 11, 1))
 
 
 def test_rare_names_survive_gb18030_both_ways():
