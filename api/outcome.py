@@ -1,7 +1,7 @@
 """What an operator's command gives back: one shape for people, for machines and for the exit code."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Self
 
@@ -21,6 +21,7 @@ class Outcome:
     """A summary in words, rows with Chinese column labels, problems, and the exit code.
 
     `columns` maps a key of the rows to its label; rows hold plain JSON values with units in the key.
+    `details` is what only machines read: plain JSON values beside the rows.
     """
 
     summary: str
@@ -28,6 +29,7 @@ class Outcome:
     rows: tuple[Mapping[str, Any], ...] = ()
     problems: tuple[Problem, ...] = ()
     exit_code: Exit = Exit.DONE
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def refused(cls, problems: Iterable[Problem]) -> Self:
@@ -45,6 +47,7 @@ class Outcome:
                 for problem in self.problems
             ],
             "exit_code": int(self.exit_code),
+            **({"details": dict(self.details)} if self.details else {}),
         }
 
     @classmethod
@@ -56,4 +59,5 @@ class Outcome:
             tuple(value["rows"]),
             tuple(Problem(**problem) for problem in value["problems"]),
             Exit(value["exit_code"]),
+            value.get("details", {}),
         )

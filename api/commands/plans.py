@@ -164,6 +164,7 @@ def schema(
 
 def _outcome(document: "Plan", allocation: "Allocation") -> Outcome:
     from distribution.money import yuan
+    from distribution.plans.inputs import allocation_json
 
     columns = {
         "kind_label": "类别",
@@ -189,7 +190,7 @@ def _outcome(document: "Plan", allocation: "Allocation") -> Outcome:
     )
     if allocation.warnings:
         summary = "\n".join([summary, *(f"注意：{warning}" for warning in allocation.warnings)])
-    return Outcome(summary, columns, rows)
+    return Outcome(summary, columns, rows, details=allocation_json(allocation))
 
 
 def _income(allocation: "Allocation") -> list[dict[str, Any]]:
@@ -209,13 +210,15 @@ def _income(allocation: "Allocation") -> list[dict[str, Any]]:
 
 
 def _deductions(allocation: "Allocation") -> list[dict[str, Any]]:
+    from distribution.plans.explanation import render_explanation
+
     return [
         {
             "kind": "deduction",
             "label": item.label,
             "payee": item.name,
             "amount_fen": item.amount_fen,
-            "explanation": item.clause,
+            "explanation": "；".join(render_explanation(step) for step in item.explanation) or item.clause,
         }
         for item in allocation.deductions
     ]

@@ -28,7 +28,7 @@ from distribution.plans.document import problems_of
 from distribution.plans.input_checks import check_input
 from distribution.plans.input_fields import INPUT_FIELDS
 from distribution.plans.notation.values import Number, number_text
-from distribution.types import PlanInput
+from distribution.types import Allocation, PlanInput
 from store.problem import Problem, ProblemsError
 
 
@@ -176,6 +176,16 @@ def input_json(inputs: PlanInput) -> str:
     A past month's frozen input is written with it, so that anybody can try a plan on it.
     """
     return json.dumps(_plain(inputs), ensure_ascii=False, indent=1)
+
+
+def allocation_json(allocation: Allocation) -> dict[str, Any]:
+    """Return a whole allocation as plain JSON values: fen as integers, exact fractions as `3/7` in text.
+
+    Every line and deduction carries its ordered steps with label, formula, inputs and their source records,
+    exact value [fen], rounded fen and clause, so that programs need not read the Chinese sentences.
+    """
+    values: dict[str, Any] = _plain(allocation)
+    return values
 
 
 def _plain(value: Any) -> Any:

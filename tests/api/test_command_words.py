@@ -130,6 +130,9 @@ def test_a_plan_is_checked_and_tried_out(tmp_path):
     income = sum(row["amount_fen"] for row in tried["rows"] if row["kind"] == "income")
     assert sum(row["amount_fen"] for row in lines) == income == 4_150_000
     assert all(row["explanation"] for row in lines)
+    steps = [step for line in tried["details"]["lines"] for step in line["explanation"]]
+    assert {"label", "formula", "inputs", "exact", "amount_fen", "clause"} == set(steps[0])
+    assert tried["details"]["distributable_fen"] == income
     same = sunledger("plan", "diff", plan, plan, "--inputs", given, "--json")
     assert same.code == 0
     assert same.json["rows"] == []
