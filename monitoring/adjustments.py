@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from monitoring.energy import COUNTERS, daily_energy
 from registry.actors import SYSTEM, Actor
+from registry.assets.counters import energy_question
 from registry.stations import Device, DeviceKind, devices, stations
 from store.energy import (
     DeviceEnergy,
-    EnergyQuestion,
     adjustments,
     answer,
     integrated_energy,
@@ -52,8 +52,7 @@ def proposed_adjustments(
     """Return the differences of a month in the actor's area, ordered by station and device."""
     inverters = [one for one in devices(session, actor) if one.kind == DeviceKind.INVERTER]
     of = {one.id: one for one in inverters}
-    rated = {one.id: one.rated_power_w for one in inverters if one.rated_power_w}
-    energies = answer(series, EnergyQuestion(list(of), [month], QUANTITY, rated))
+    energies = answer(series, energy_question(session, actor, (inverters, [month]), QUANTITY))
     current = {energy.device_id: energy for energy in energies}
     found = [
         ProposedAdjustment(

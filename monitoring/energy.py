@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from monitoring.tables import DailyEnergyRow
 from registry.actors import SYSTEM
+from registry.assets.counters import energy_question
 from registry.stations import Device, DeviceKind, devices
-from store.energy import DeviceEnergy, EnergyQuestion, answer
+from store.energy import DeviceEnergy, answer
 from store.periods import Period, local_date, local_midnight
 from store.series import SeriesStore
 
@@ -122,8 +123,7 @@ def _compute(
 ) -> int:
     members, days, quantity = wanted
     ids = [device.id for device in members]
-    rated = {device.id: device.rated_power_w for device in members if device.rated_power_w}
-    energies = answer(series, EnergyQuestion(ids, days, quantity, rated))
+    energies = answer(series, energy_question(session, SYSTEM, (members, days), quantity))
     gone = {device.id: device.removed_on for device in members}
     kept = [
         energy

@@ -33,6 +33,8 @@ _WEIGHT_ORIGIN = 10_957 * DAY - SHANGHAI_OFFSET  # midnight of 2000-01-01 in Asi
 _EPOCH_PENALTY = 7
 _NEIGHBOURS = 4
 _MANY_BREAKS = 150
+_DISPLAYED_WH = 1000
+"""What a display leaves out of a reading that somebody writes down [Wh]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,52 @@ def judge(
         if before is not None and after is not None:
             parts.append(_replacement(times, values, (before[1], after[0]), (limits, epoch)))
     return _joined(parts)
+
+
+Readings = tuple[Integers, Integers]
+"""Times [us] and values [Wh] of one counter."""
+
+
+def with_ends(
+    readings: Readings,
+    epochs: Sequence[tuple[int, CounterEpoch]],
+    span: tuple[int, int],
+    rated_power_w: int,
+) -> tuple[Readings, list[tuple[int, CounterEpoch]]]:
+    """Complete readings by what was written down when the counter came or went for good.
+
+    A counter without any reading before its known beginning stood at its opening reading until then, one
+    without any after its known end stands at its closing reading; `span` [us] is what is asked for, around
+    which `readings` hold the nearest ones however far. A note that contradicts the readings is left aside.
+    Returns the readings and the epochs that are still to be judged.
+    """
+    times, values = readings
+    left: list[tuple[int, CounterEpoch]] = []
+    for start, epoch in epochs:
+        opening, closing = epoch.first_reading_wh, epoch.last_reading_wh
+        if not len(times):
+            continue
+        first, last = int(times[0]), int(times[-1])
+        if start <= first and first >= span[0]:
+            if opening is not None and _fits((start, opening), (first, int(values[0])), rated_power_w):
+                ahead = [min(start, span[0]) - DAY, start - 1]
+                times = np.concatenate((ahead, times))
+                values = np.concatenate(([min(opening, int(values[0]))] * 2, values))
+        elif last < start and last < span[1]:
+            if closing is not None and _fits((last, int(values[-1])), (start, closing), rated_power_w):
+                behind = [start, max(start, span[1]) + DAY]
+                times = np.concatenate((times, behind))
+                values = np.concatenate((values, [max(closing, int(values[-1]))] * 2))
+        else:
+            left.append((start, epoch))
+    return (times, values), left
+
+
+def _fits(old: tuple[int, int], new: tuple[int, int], rated_power_w: int) -> bool:
+    """Tell whether the counter can have gone from one (time, reading) to another, to the kWh shown."""
+    start, end = np.array([old[0]]), np.array([max(new[0], old[0] + 1)])
+    limit = int(speed_limit(start, end, rated_power_w)[0])
+    return -_DISPLAYED_WH <= new[1] - old[1] <= limit
 
 
 def _replacement(

@@ -78,6 +78,33 @@ def combined(device_id: str, period: str, parts: Sequence[tuple[DeviceEnergy, in
     )
 
 
+def summed(name: str, period: str, parts: Sequence[tuple[DeviceEnergy, int]]) -> DeviceEnergy:
+    """Return the sum of devices that work side by side, each with its rated power [W] as its weight.
+
+    Where a rated power is not known all count alike. What nobody knows adds nothing, and is missing in the
+    completeness; the method is the worst one of them.
+    """
+    known = [part for part, _ in parts if part.energy_wh is not None]
+    alike = any(not weight for _, weight in parts)
+    weights = [1 if alike else weight for _, weight in parts]
+    shares = sum(part.completeness * weight for (part, _), weight in zip(parts, weights, strict=True))
+    flags = 0
+    for part, _ in parts:
+        flags |= part.flags
+    methods = {part.method for part in known}
+    if known and len(known) < len(parts):
+        methods.add(Method.PARTIAL)
+    return DeviceEnergy(
+        device_id=name,
+        period=period,
+        energy_wh=sum(part.energy_wh or 0 for part in known) if known else None,
+        completeness=min(1.0, shares / sum(weights)) if parts else 0.0,
+        method=next((method for method in _WORST_FIRST if method in methods), Method.NONE),
+        estimated_wh=sum(part.estimated_wh for part in known),
+        flags=flags,
+    )
+
+
 def microseconds(moment: datetime) -> int:
     """Return the microseconds since 1970 of an aware instant."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

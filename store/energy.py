@@ -27,8 +27,19 @@ from store.counters import (
     Integers,
     Steps,
     judge,
+    with_ends,
 )
-from store.cutting import METHOD_LABELS, Cuts, DeviceEnergy, Method, Watch, combined, cut, microseconds
+from store.cutting import (
+    METHOD_LABELS,
+    Cuts,
+    DeviceEnergy,
+    Method,
+    Watch,
+    combined,
+    cut,
+    microseconds,
+    summed,
+)
 from store.db import Base, UtcDateTime, guard_append_only
 from store.periods import Period, PeriodKind
 from store.series import CountedSeries, SeriesStore, Side
@@ -48,6 +59,7 @@ __all__ = [
     "freeze",
     "frozen",
     "integrated_energy",
+    "summed",
     "witness_disagrees",
 ]
 
@@ -177,16 +189,20 @@ def _judged(store: SeriesStore, question: EnergyQuestion, month: Period) -> Iter
     for epoch in sorted(question.epochs, key=lambda item: item.start):
         epochs.setdefault(epoch.device_id, []).append((microseconds(epoch.start), epoch))
     waiting = list(dict.fromkeys(question.device_ids))
+    span = (microseconds(month.start_utc), microseconds(month.end_utc))
     count = DEVICES_AT_ONCE
     while waiting:
         chosen, waiting = waiting[:count], waiting[count:]
         rows = 0
-        for device_id, times, values in _readings(store, chosen, question, month):
-            rows += len(times)
+        for device_id, *found in _readings(store, chosen, question, month):
+            rows += len(found[0])
             limits = CounterLimits(
                 question.rated_power_w.get(device_id) or DEFAULT_RATED_POWER_W, question.moduli.get(device_id)
             )
-            yield device_id, judge(times, values, limits, epochs.get(device_id, ()))
+            (times, values), known = with_ends(
+                (found[0], found[1]), epochs.get(device_id, ()), span, limits.rated_power_w
+            )
+            yield device_id, judge(times, values, limits, known)
         count = max(DEVICES_AT_ONCE, min(1000, ROWS_AT_ONCE * len(chosen) // max(1, rows)))
 
 

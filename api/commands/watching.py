@@ -7,7 +7,8 @@ import typer
 
 from api.commands import dispatch
 from api.commands.chinese import CommandLine
-from api.commands.output import ConfigOption, DataOption, JsonOption, run_operation
+from api.commands.output import ConfigOption, DataOption, JsonOption, refusing, run_operation
+from store.problem import Problem, ProblemsError
 
 
 def register(app: CommandLine) -> None:
@@ -21,6 +22,7 @@ def energy(
     period: Annotated[str, typer.Argument(help="期间：2026、2026-Q4、2026-10 或 2026-10-05")],
     station: Annotated[str, typer.Option("--station", help="只看这个电站（编号）")] = "",
     device: Annotated[str, typer.Option("--device", help="只看这个设备（编号）")] = "",
+    level: Annotated[str, typer.Option("--level", help="device 逐台，station 为每个电站的合计")] = "device",
     data: DataOption = None,
     config: ConfigOption = None,
     *,
@@ -28,8 +30,18 @@ def energy(
     as_json: JsonOption = False,
 ) -> None:
     """由累计电量计数得出的发电量和上网电量，附完整率和方法。"""
-    arguments = {"period": period, "station_id": station, "device": device, "daily": daily}
-    run_operation("energy", arguments, data=data, config=config, as_json=as_json)
+    operation, arguments = "energy", {"period": period, "station_id": station, "daily": daily}
+    with refusing(as_json=as_json):
+        if level not in {"device", "station"} or (level == "station" and device):
+            wrong = Problem(
+                "--level", f"“{level}” 不能这样用", "写 device 或 station；station 不与 --device 同用"
+            )
+            raise ProblemsError([wrong])
+    if level == "station":
+        operation = "energy-of-stations"
+    else:
+        arguments["device"] = device
+    run_operation(operation, arguments, data=data, config=config, as_json=as_json)
 
 
 def availability(

@@ -15,7 +15,7 @@ from api.operations.availability import availability
 from api.operations.backup import backup
 from api.operations.collecting import connections
 from api.operations.dispatch import dispatch_add, dispatch_end, dispatch_list
-from api.operations.energy import adjustments, energy, telemetry
+from api.operations.energy import adjustments, energy, station_energy, telemetry
 from api.operations.exports import export
 from api.operations.keys import key_rotate, key_status
 from api.operations.money import close, receipts, statement, verify
@@ -48,6 +48,7 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "dispatch-list": dispatch_list,
     "collector-connections": connections,
     "energy": energy,
+    "energy-of-stations": station_energy,
     "import-telemetry": telemetry,
     "import-settlement": statement,
     "import-receipts": receipts,

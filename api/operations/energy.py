@@ -1,5 +1,7 @@
 """Energy from counters, for operators: `sunledger energy`, and foreign history into the series."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from dashboards.web import Services
 from monitoring.adjustments import proposed_adjustments
 from monitoring.uptime.plants import is_sensor
 from registry.actors import SYSTEM
+from registry.assets.counters import energy_question
 from registry.stations import Device, DeviceKind, add_device, devices, station
-from store.energy import METHOD_LABELS, DeviceEnergy, EnergyQuestion, Method, answer
+from store.energy import METHOD_LABELS, DeviceEnergy, Method, answer, summed
 from store.events import Event, EventKind, Severity, record
 from store.periods import Period, PeriodKind, local_date
 from store.problem import Problem, ProblemsError
@@ -61,28 +64,77 @@ def energy(
 ) -> Outcome:
     """Return the energy [Wh] of devices over a period, by day where `daily`."""
     whole = period_of(period)
-    periods = list(whole.days()) if daily and whole.kind is not PeriodKind.DAY else [whole]
+    found = _energies(services, _parts(whole, daily=daily), (station_id, device))
+    rows = [_row(one) for group in found.values() for one in group.energies]
+    unregistered = device and not any(group.devices for group in found.values())
+    if unregistered and all(row["energy_wh"] is None for row in rows):
+        raise ProblemsError([Problem("--device", f"没有设备 {device}，时序库里也没有它的数据", "核对编号")])
+    return Outcome(f"{whole.label}：{len(rows)} 行，{_total(found[INVERTERS], whole)}", COLUMNS, tuple(rows))
+
+
+def station_energy(services: Services, *, period: str, station_id: str = "", daily: bool = False) -> Outcome:
+    """Return the energy [Wh] of the inverters of each station over a period, by day where `daily`."""
+    whole = period_of(period)
+    periods = _parts(whole, daily=daily)
+    inverters = _energies(services, periods, (station_id, ""))[INVERTERS]
+    rows = tuple(_row(one) for one in inverters.by_station(periods))
+    columns = COLUMNS | {"device_id": "电站"}
+    return Outcome(f"{whole.label}：{len(rows)} 行，{_total(inverters, whole)}", columns, rows)
+
+
+def _parts(whole: Period, *, daily: bool) -> list[Period]:
+    return list(whole.days()) if daily and whole.kind is not PeriodKind.DAY else [whole]
+
+
+def _total(group: "_Group", whole: Period) -> str:
+    total = summed("", str(whole), group.weighted(None))
+    known = "未知" if total.energy_wh is None else f"{total.energy_wh / 1000:,.1f} kWh"
+    return f"逆变器合计 {known}，完整率 {100 * total.completeness:.1f} %"
+
+
+INVERTERS, METERS = "generated_energy_wh", "exported_energy_wh"
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Devices of one kind, by their identifiers, and their energies."""
+
+    devices: Mapping[str, Device]
+    energies: Sequence[DeviceEnergy]
+
+    def weighted(self, place: tuple[str, str] | None) -> list[tuple[DeviceEnergy, int]]:
+        """Return the energies with rated powers, of all or of one (station, period)."""
+        return [
+            (one, owner.rated_power_w if owner else 0)
+            for one in self.energies
+            for owner in [self.devices.get(one.device_id)]
+            if place is None or (owner is not None and (owner.station_id, one.period) == place)
+        ]
+
+    def by_station(self, periods: Sequence[Period]) -> list[DeviceEnergy]:
+        """Return the sums of each station and period, under the station's identifier."""
+        places = sorted({one.station_id for one in self.devices.values()})
+        names = [str(period) for period in periods]
+        return [summed(place, name, self.weighted((place, name))) for place in places for name in names]
+
+
+def _energies(services: Services, periods: Sequence[Period], only: tuple[str, str]) -> dict[str, _Group]:
+    """Return inverters and meters with their energies; `only` one station or one device, if named."""
+    station_id, device = only
     with services.database.reading() as session:
         if station_id and station(session, SYSTEM, station_id) is None:
             raise ProblemsError([_no_station(station_id)])
         known = devices(session, SYSTEM, station_id or None)
-    chosen = [item for item in known if (not device or item.id == device) and item.kind != DeviceKind.SENSOR]
-    rows: list[dict[str, Any]] = []
-    for quantity, kinds in (
-        ("generated_energy_wh", {DeviceKind.INVERTER}),
-        ("exported_energy_wh", {DeviceKind.METER}),
-    ):
-        asked = [item for item in chosen if item.kind in kinds]
-        rated = {item.id: item.rated_power_w for item in asked}
-        ids = [item.id for item in asked]
-        if device and not chosen and quantity == "generated_energy_wh":
-            ids = [device]  # a device of foreign history that the registry does not know
-        question = EnergyQuestion(ids, periods, quantity, rated, until=services.clock())
-        rows += [_row(found) for found in answer(services.series, question)]
-    if device and not chosen and all(row["energy_wh"] is None for row in rows):
-        raise ProblemsError([Problem("--device", f"没有设备 {device}，时序库里也没有它的数据", "核对编号")])
-    total = sum(row["energy_wh"] or 0 for row in rows if row["device_id"] in _inverters(chosen, device))
-    return Outcome(f"{whole.label}：{len(rows)} 行，逆变器合计 {total / 1000:,.1f} kWh", COLUMNS, tuple(rows))
+        chosen = [one for one in known if not device or one.id == device]
+        found = {}
+        for quantity, kind in ((INVERTERS, DeviceKind.INVERTER), (METERS, DeviceKind.METER)):
+            listed = [one for one in chosen if one.kind == kind]
+            question = energy_question(session, SYSTEM, (listed, periods), quantity, services.clock())
+            if device and not chosen and quantity == INVERTERS:
+                # A device of foreign history that the registry does not know.
+                question = replace(question, device_ids=[device])
+            found[quantity] = _Group({one.id: one for one in listed}, answer(services.series, question))
+    return found
 
 
 def adjustments(services: Services, *, month: str) -> Outcome:
@@ -121,10 +173,6 @@ def adjustments(services: Services, *, month: str) -> Outcome:
 
 def _no_station(station_id: str) -> Problem:
     return Problem("--station", f"没有电站 {station_id}", "先导入电站台账，或核对编号")
-
-
-def _inverters(chosen: list[Any], device: str) -> set[str]:
-    return {item.id for item in chosen if item.kind == DeviceKind.INVERTER} or {device}
 
 
 def telemetry(services: Services, *, file: str, mapping: str, station_id: str = "") -> Outcome:

@@ -1,7 +1,7 @@
 """Stations and their energy."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
@@ -13,8 +13,9 @@ from monitoring.snapshot import station_view, station_views
 from monitoring.states import Opinion
 from monitoring.views import StationView
 from registry.actors import Actor, Permission
+from registry.assets.counters import energy_question
 from registry.stations import DeviceKind, devices, station
-from store.energy import EnergyQuestion, answer
+from store.energy import DeviceEnergy, answer, summed
 from store.periods import PeriodKind
 
 router = APIRouter(prefix="/stations", tags=["电站"])
@@ -128,6 +129,18 @@ def show_station(request: Request, station_id: str, actor: Reader, session: Read
     return StationDetailOut(**_station(view).model_dump(), inverters=inverters)
 
 
+def _energy(kind: str, energy: DeviceEnergy) -> EnergyOut:
+    return EnergyOut(
+        device_id=energy.device_id,
+        kind=kind,
+        period=energy.period,
+        energy_wh=energy.energy_wh,
+        estimated_wh=energy.estimated_wh,
+        completeness=energy.completeness,
+        method=energy.method,
+    )
+
+
 @router.get("/{station_id}/energy")
 def show_energy(
     request: Request,
@@ -137,8 +150,12 @@ def show_energy(
     period: Annotated[str, Query(description="2026、2026-Q4、2026-10 或 2026-10-05", max_length=10)],
     *,
     daily: bool = False,
+    level: Annotated[Literal["device", "station"], Query(description="逐台，或全站合计")] = "device",
 ) -> list[EnergyOut]:
-    """Return the energy of the station's inverters and meters over a period, by day where `daily`."""
+    """Return the energy of the station's inverters and meters over a period, by day where `daily`.
+
+    With `level=station` inverters and meters are each summed up, under the station's identifier.
+    """
     if station(session, actor, station_id) is None:
         raise NotFoundError(station_id)
     services = services_of(request)
@@ -150,18 +167,13 @@ def show_energy(
         (DeviceKind.METER, "exported_energy_wh"),
     ):
         listed = [device for device in devices(session, actor, station_id) if device.kind == kind]
-        rated = {device.id: device.rated_power_w for device in listed}
-        question = EnergyQuestion(list(rated), periods, quantity, rated, until=services.clock())
-        found += [
-            EnergyOut(
-                device_id=energy.device_id,
-                kind=kind,
-                period=energy.period,
-                energy_wh=energy.energy_wh,
-                estimated_wh=energy.estimated_wh,
-                completeness=energy.completeness,
-                method=energy.method,
-            )
-            for energy in answer(services.series, question)
-        ]
+        question = energy_question(session, actor, (listed, periods), quantity, services.clock())
+        energies = answer(services.series, question)
+        if level == "station" and listed:
+            rated = {device.id: device.rated_power_w for device in listed}
+            energies = [
+                summed(station_id, name, [(e, rated[e.device_id]) for e in energies if e.period == name])
+                for name in (str(period) for period in periods)
+            ]
+        found += [_energy(kind, energy) for energy in energies]
     return found
