@@ -55,6 +55,7 @@ COUNTER_LIMIT = 2**63 - 1
 CODE_LIMIT = 2**31 - 1
 RAW_LIMIT_BYTES = 65_536
 QUARANTINE_LIMIT = 10_000
+QUARANTINE_BYTES = 100_000_000
 
 
 class SpoolFullError(OSError):
@@ -150,12 +151,16 @@ def _unpack(payload: bytes) -> list[Sample]:
 class Spool:
     """One spool file, opened once per process; every method may be called from any thread.
 
-    `cap_bytes` bounds the payload kept. Raises SpoolFullError from `append` when the disk is full.
+    `cap_bytes` bounds the payload kept, `quarantine_bytes` the raw messages in quarantine. Raises
+    SpoolFullError from `append` when the disk is full.
     """
 
-    def __init__(self, path: Path, cap_bytes: int = 2_000_000_000) -> None:
+    def __init__(
+        self, path: Path, cap_bytes: int = 2_000_000_000, quarantine_bytes: int = QUARANTINE_BYTES
+    ) -> None:
         self.path = path
         self.cap_bytes = cap_bytes
+        self.quarantine_bytes = quarantine_bytes
         self.set_aside: Path | None = None
         self._lock = threading.RLock()
         self._delivering = threading.Lock()
@@ -163,6 +168,8 @@ class Spool:
         self._tallies: dict[str, int] = dict(self._connection.execute("SELECT name, value FROM tally"))
         row = self._connection.execute("SELECT coalesce(sum(length(payload)), 0) FROM batch").fetchone()
         self._size_bytes: int = row[0]
+        row = self._connection.execute("SELECT coalesce(sum(length(raw)), 0) FROM quarantine").fetchone()
+        self._raw_bytes: int = row[0]
 
     def _open(self) -> sqlite3.Connection:
         """Open the file; a damaged one is renamed and kept, and a new one begun."""
@@ -181,7 +188,7 @@ class Spool:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """One durable commit; the tallies in memory follow only when it succeeded."""
         with self._lock:
-            tallies, size, done = dict(self._tallies), self._size_bytes, False
+            tallies, sizes, done = dict(self._tallies), (self._size_bytes, self._raw_bytes), False
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
@@ -195,7 +202,7 @@ class Spool:
                 raise SpoolFullError(f"采集队列写不进：{error}") from error
             finally:
                 if not done:
-                    self._tallies, self._size_bytes = tallies, size
+                    self._tallies, (self._size_bytes, self._raw_bytes) = tallies, sizes
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
 
@@ -253,10 +260,18 @@ class Spool:
                 for item in bad
             ],
         )
+        self._raw_bytes += sum(len(item.raw[:RAW_LIMIT_BYTES]) for item in bad)
         # The list is bounded; the tally keeps counting what has left it.
-        connection.execute(
-            "DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?", (QUARANTINE_LIMIT,)
-        )
+        row = connection.execute("SELECT max(id) FROM quarantine").fetchone()
+        self._let_go(connection, row[0] - QUARANTINE_LIMIT)
+        while self._raw_bytes > self.quarantine_bytes:
+            row = connection.execute("SELECT min(id) FROM quarantine").fetchone()
+            self._let_go(connection, row[0])
+
+    def _let_go(self, connection: sqlite3.Connection, last: int) -> None:
+        """Drop the oldest messages from quarantine, up to and with the one of an id."""
+        rows = connection.execute("DELETE FROM quarantine WHERE id <= ? RETURNING length(raw)", (last,))
+        self._raw_bytes -= sum(row[0] for row in rows.fetchall())
 
     def _enforce_cap(self, connection: sqlite3.Connection) -> int:
         dropped = 0
@@ -383,6 +398,11 @@ class Spool:
                 "SELECT coalesce(sum(rows), 0) FROM batch WHERE delivered_at IS NULL"
             ).fetchone()
             return replace(self.balance(), waiting=row[0])
+
+    @property
+    def raw_bytes(self) -> int:
+        """Raw messages kept in quarantine [bytes], never more than their cap."""
+        return self._raw_bytes
 
     @property
     def size_bytes(self) -> int:
