@@ -12,6 +12,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from monitoring.tables import DispatchRecordRow, DispatchWithdrawalRow
+from registry import audit
 from registry.actors import Actor, Permission
 from registry.stations import device, devices, station, stations
 from store.db import new_id
@@ -91,6 +92,8 @@ def record_dispatch(session: Session, actor: Actor, record: DispatchRecord, now:
     )
     session.add(row)
     session.flush()
+    facts = (record.subject_id, record.kind, record.start, record.end, record.note)
+    audit.record(session, actor, audit.Entry("record", "dispatch_record", row.id, after=facts), now)
     return row.id
 
 
@@ -112,6 +115,8 @@ def end_dispatch(session: Session, actor: Actor, record_id: str, at: datetime | 
         )
     )
     session.flush()
+    what = audit.Entry("withdraw" if at is None else "end", "dispatch_record", record_id, after=at)
+    audit.record(session, actor, what, now)
 
 
 def _in_force(session: Session, rows: list[DispatchRecordRow]) -> list[DispatchRecord]:

@@ -1,8 +1,10 @@
 """A small demo county behind the whole application, asked as a program would ask it."""
 
 import asyncio
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from store.series import SeriesStore, open_series
 
 NOON = datetime(2026, 11, 25, 4, 30, tzinfo=UTC)
 MONTH, BOOKED_MONTH = "2026-10", "2026-09"
+V1 = "/api/v1"
 PASSWORD = "Lan-tian-7-bai-yun"
 ADMINISTRATOR = Actor("setup", "安装", Role.COUNTY)
 FOREVER = timedelta(days=400)
@@ -161,3 +164,38 @@ def county(
     programs["public"] = Program(application, api_loop)
     yield County(folder, database, series, services, application, programs, actors, codes, tuple(found), made)
     spool.close()
+
+
+@pytest.fixture
+def services(county: County, tmp_path: Path) -> Iterator[Services]:
+    """The seeded county with a database of its own, so that it may be changed."""
+    copy = tmp_path / "copy.sqlite3"
+    with (
+        closing(sqlite3.connect(county.folder / "sunledger.sqlite3")) as source,
+        closing(sqlite3.connect(copy)) as to,
+    ):
+        source.backup(to)
+    database = open_database(f"sqlite:///{copy}")
+    yield replace(county.services, database=database)
+    database.close()
+
+
+@pytest.fixture
+def programs(services: Services, county: County, api_loop) -> dict[str, Program]:
+    """The application over the copied database, asked with the token of each role."""
+    application = create_app(services)
+    with services.database.transaction() as session:
+        tokens = {
+            role: open_session(session, actor, services.clock()).token
+            for role, actor in county.actors.items()
+            if role != "public"
+        }
+    return {role: Program(application, api_loop, token) for role, token in tokens.items()} | {
+        "public": Program(application, api_loop)
+    }
+
+
+@pytest.fixture
+def http(programs: dict[str, Program]) -> Callable[..., Response]:
+    """Ask the resources of that application: role, method, path."""
+    return lambda role, method, path, **more: programs[role].ask(method, V1 + path, **more)

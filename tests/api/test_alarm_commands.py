@@ -1,15 +1,9 @@
 """Alarms, subscriptions and rules from the command line and over HTTP, on the seeded county."""
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from api.app import create_app
 from api.operations import OPERATIONS
 from api.outcome import Exit
 from dashboards.sessions import session_cookie
@@ -23,23 +17,9 @@ from monitoring.notifications.outbox import queue
 from registry.actors import SYSTEM
 from registry.stations import devices, stations
 from registry.users import open_session
-from store.db import open_database
 from store.periods import local_date
 from store.problem import ProblemsError
-from tests.api.conftest import County, Program
-
-
-@pytest.fixture
-def services(county: County, tmp_path: Path) -> Iterator[Services]:
-    copy = tmp_path / "copy.sqlite3"
-    with (
-        closing(sqlite3.connect(county.folder / "sunledger.sqlite3")) as source,
-        closing(sqlite3.connect(copy)) as to,
-    ):
-        source.backup(to)
-    database = open_database(f"sqlite:///{copy}")
-    yield replace(county.services, database=database)
-    database.close()
+from tests.api.conftest import V1, County
 
 
 def stopped(services: Services, severity=AlarmSeverity.CRITICAL):
@@ -139,29 +119,6 @@ def test_a_threshold_that_does_not_fit_is_refused_and_leaves_nothing(
         do(services, "parameters-set", name=name, value=value, **about)
     listed = do(services, "parameters-list", prefix="alarm_temperature_c")
     assert all("系统默认" in row["source"] for row in listed.rows)
-
-
-V1 = "/api/v1"
-
-
-@pytest.fixture
-def programs(services: Services, county: County, api_loop) -> dict[str, Program]:
-    """The application over the copied database, asked with the token of each role."""
-    application = create_app(services)
-    with services.database.transaction() as session:
-        tokens = {
-            role: open_session(session, actor, services.clock()).token
-            for role, actor in county.actors.items()
-            if role != "public"
-        }
-    return {role: Program(application, api_loop, token) for role, token in tokens.items()} | {
-        "public": Program(application, api_loop)
-    }
-
-
-@pytest.fixture
-def http(programs):
-    return lambda role, method, path, **more: programs[role].ask(method, V1 + path, **more)
 
 
 def test_an_alarm_is_listed_shown_and_noted_once_over_http(services: Services, http) -> None:
