@@ -40,6 +40,10 @@ _GROUPS: dict[str, tuple[tuple[str, str, Permission], ...]] = {
         ("连接", "/connections", Permission.VIEW_STATIONS),
         ("事件记录", "/events", Permission.VIEW_STATIONS),
     ),
+    "/settlements": (
+        ("电费结算", "/settlements", Permission.VIEW_MONEY),
+        ("电量调整", "/energy-adjustments", Permission.VIEW_MONEY),
+    ),
     "/households": (
         ("农户", "/households", Permission.VIEW_HOUSEHOLDS),
         ("五本账", "/books", Permission.VIEW_HOUSEHOLDS),

@@ -1,8 +1,8 @@
 """Late truth: closed months that would come out differently today, and days that two witnesses dispute.
 
-Owns the offer of an adjustment, which changes nothing: a frozen figure stays, and the difference is shown by
-the command, the API and the list of events. Owns too the comparison of each closed day's counter with the
-integral of its power. The judgement of counters is `store.energy`'s.
+Owns the offer of an adjustment, which changes nothing by itself: the difference is shown by the page, the
+command, the API and the list of events, and somebody accepts or declines it. Owns too the comparison of each
+closed day's counter with the integral of its power. The judgement of counters is `store.energy`'s.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,24 @@ from hashlib import sha256
 from sqlalchemy.orm import Session
 
 from monitoring.energy import COUNTERS, daily_energy
-from registry.actors import SYSTEM, Actor
+from registry import audit
+from registry.actors import SYSTEM, Actor, Permission
 from registry.assets.counters import energy_question
-from registry.stations import Device, DeviceKind, devices, stations
+from registry.stations import Device, DeviceKind, device, devices, stations
 from store.energy import (
     DeviceEnergy,
+    EnergyAdjustment,
+    EnergyDecision,
     adjustments,
     answer,
+    decide,
+    decisions,
     integrated_energy,
     witness_disagrees,
 )
 from store.events import Event, EventKind, Severity, record
 from store.periods import Period, local_date
+from store.problem import Problem, ProblemsError
 from store.series import SeriesStore
 
 QUANTITY = COUNTERS[DeviceKind.INVERTER]
@@ -44,6 +50,12 @@ class ProposedAdjustment:
     difference_wh: int
     completeness: float
     method: str
+    declined: str = ""
+    """Why somebody has declined just this difference; empty where nobody has."""
+
+
+class AdjustmentChangedError(LookupError):
+    """What was decided about is not what the counters say now."""
 
 
 def proposed_adjustments(
@@ -54,6 +66,7 @@ def proposed_adjustments(
     of = {one.id: one for one in inverters}
     energies = answer(series, energy_question(session, actor, (inverters, [month]), QUANTITY))
     current = {energy.device_id: energy for energy in energies}
+    last = {one.device_id: one for one in decisions(session, str(month), QUANTITY)}
     found = [
         ProposedAdjustment(
             device_id=one.device_id,
@@ -64,10 +77,51 @@ def proposed_adjustments(
             difference_wh=one.difference_wh,
             completeness=current[one.device_id].completeness,
             method=str(current[one.device_id].method),
+            declined=_declined(last.get(one.device_id), one),
         )
         for one in adjustments(session, energies, QUANTITY)
     ]
     return sorted(found, key=lambda one: (one.station_id, one.device_id))
+
+
+def _declined(last: EnergyDecision | None, offered: EnergyAdjustment) -> str:
+    if last is None or last.is_accepted or last.energy_wh != offered.current_wh:
+        return ""
+    return last.reason
+
+
+def adjustment_decisions(session: Session, actor: Actor, month: Period) -> tuple[EnergyDecision, ...]:
+    """Return what was decided about a month at the devices of the actor's area, the latest first."""
+    own = {one.id for one in devices(session, actor)}
+    return tuple(one for one in reversed(decisions(session, str(month), QUANTITY)) if one.device_id in own)
+
+
+def decide_adjustment(session: Session, series: SeriesStore, actor: Actor, decision: EnergyDecision) -> None:
+    """Accept or decline a difference of a closed month; the frozen row stays, and who decided why is kept.
+
+    Raises ProblemsError without a reason, AdjustmentChangedError where the difference is no longer that one.
+    """
+    actor.require(Permission.IMPORT_SETTLEMENT)
+    if not decision.reason:
+        raise ProblemsError([Problem("理由", "没有写理由", "写明为什么认可或不认可")])
+    month = Period.parse(decision.month)
+    one = device(session, actor, decision.device_id)
+    if one is None or one.kind != DeviceKind.INVERTER:
+        raise AdjustmentChangedError(decision.device_id)
+    (current,) = answer(series, energy_question(session, actor, ([one], [month]), QUANTITY))
+    offered = adjustments(session, [current], QUANTITY)
+    wanted = (decision.previous_wh, decision.energy_wh)
+    if [(found.frozen_wh, found.current_wh) for found in offered] != [wanted]:
+        raise AdjustmentChangedError(decision.device_id)
+    decide(session, current, decision, QUANTITY)
+    entry = audit.Entry(
+        "accept" if decision.is_accepted else "decline",
+        "energy_adjustment",
+        f"{decision.device_id}/{decision.month}",
+        reason=decision.reason,
+        detail={"frozen_wh": decision.previous_wh, "current_wh": decision.energy_wh},
+    )
+    audit.record(session, actor, entry, decision.decided_at)
 
 
 def tell_adjustments(session: Session, series: SeriesStore, now: datetime) -> int:
@@ -77,6 +131,8 @@ def tell_adjustments(session: Session, series: SeriesStore, now: datetime) -> in
     for _ in range(MONTHS_WATCHED):
         month = month.previous()
         for one in proposed_adjustments(session, series, SYSTEM, month):
+            if one.declined:
+                continue
             event = Event(
                 at=now,
                 kind=EventKind.QUALITY,
@@ -139,10 +195,10 @@ def _tell_disputes(
 ) -> int:
     day, now = when
     told, places = 0, _places(session)
-    for device in inverters:
-        if device.id not in figures:
+    for one in inverters:
+        if one.id not in figures:
             continue
-        energy, power_wh = figures[device.id]
+        energy, power_wh = figures[one.id]
         if not witness_disagrees(energy, power_wh, DISPUTE_PERCENT):
             continue
         message = (
@@ -154,10 +210,10 @@ def _tell_disputes(
             kind=EventKind.QUALITY,
             severity=Severity.WARNING,
             subject_kind="device",
-            subject_id=device.id,
+            subject_id=one.id,
             message=message,
-            division_code=places.get(device.station_id, ""),
-            id=_once("dispute", device.id, str(day)),
+            division_code=places.get(one.station_id, ""),
+            id=_once("dispute", one.id, str(day)),
         )
         record(session, event)
         told += 1

@@ -1,8 +1,8 @@
 """Energy from cumulative counters: the only place that turns counters into Wh.
 
-Owns daily, monthly and longer energy per device with completeness, method and the estimated share, and the
-frozen energy of closed months. What a step of a counter is worth is judged in `store.counters`; sums of
-devices into stations are made above.
+Owns daily, monthly and longer energy per device with completeness, method and the estimated share. What is
+frozen of closed months is `store.freezing`'s and handed on here. What a step of a counter is worth is judged
+in `store.counters`; sums of devices into stations are made above.
 
 Every period is cut out of the judgement of its whole month (with three days on either side, or the nearest
 reading beyond), so the days of a month add up to the month exactly, whoever asks for which.
@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import BigInteger, CheckConstraint, Float, Integer, String, select
-from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from store.clean_counters import clean_steps, cut_clean
 from store.counters import (
@@ -40,7 +38,17 @@ from store.cutting import (
     microseconds,
     summed,
 )
-from store.db import Base, UtcDateTime, guard_append_only
+from store.freezing import (
+    EnergyAdjustment,
+    EnergyDecision,
+    FrozenEnergy,
+    adjustments,
+    decide,
+    decisions,
+    freeze,
+    frozen,
+    frozen_months,
+)
 from store.periods import Period, PeriodKind
 from store.series import CountedSeries, SeriesStore, Side
 
@@ -49,15 +57,19 @@ __all__ = [
     "CounterEpoch",
     "DeviceEnergy",
     "EnergyAdjustment",
+    "EnergyDecision",
     "EnergyQuestion",
     "FrozenEnergy",
     "Method",
     "adjustments",
     "answer",
     "combined",
+    "decide",
+    "decisions",
     "device_energy",
     "freeze",
     "frozen",
+    "frozen_months",
     "integrated_energy",
     "summed",
     "witness_disagrees",
@@ -284,128 +296,3 @@ def witness_disagrees(energy: DeviceEnergy, integrated_wh: int, percent: int = 5
     low = energy.energy_wh * (100 - percent) / 100 - energy.energy_wh * missing
     high = energy.energy_wh * (100 + percent) / 100
     return not low <= integrated_wh <= max(high, 1000)
-
-
-# Frozen energy of closed months
-
-
-class FrozenEnergy(Base):
-    """The energy of a device in a closed month, as it was when the month was closed."""
-
-    __tablename__ = "frozen_energy"
-    __table_args__ = (
-        CheckConstraint("energy_wh IS NULL OR energy_wh >= 0", name="energy"),
-        CheckConstraint("completeness >= 0 AND completeness <= 1", name="completeness"),
-        CheckConstraint("estimated_wh >= 0", name="estimated"),
-        CheckConstraint("length(month) = 7", name="month"),
-    )
-
-    device_id: Mapped[str] = mapped_column(String(128), primary_key=True)
-    month: Mapped[str] = mapped_column(String(7), primary_key=True)
-    quantity: Mapped[str] = mapped_column(String(64), primary_key=True)
-    energy_wh: Mapped[int | None] = mapped_column(BigInteger)
-    completeness: Mapped[float] = mapped_column(Float)
-    method: Mapped[str] = mapped_column(String(32))
-    estimated_wh: Mapped[int] = mapped_column(BigInteger)
-    flags: Mapped[int] = mapped_column(Integer)
-    frozen_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-guard_append_only(Base.metadata.tables["frozen_energy"])
-
-
-@dataclass(frozen=True, slots=True)
-class EnergyAdjustment:
-    """A closed month that would come out differently today: an offer, never a change."""
-
-    device_id: str
-    month: str
-    quantity: str
-    frozen_wh: int | None
-    current_wh: int | None
-
-    @property
-    def difference_wh(self) -> int:
-        """Current less frozen energy [Wh], unknown counting as 0."""
-        return (self.current_wh or 0) - (self.frozen_wh or 0)
-
-
-def freeze(
-    session: Session, energies: Sequence[DeviceEnergy], quantity: str, frozen_at: datetime
-) -> list[EnergyAdjustment]:
-    """Freeze monthly energies; those frozen before stay, and a difference comes back as an adjustment.
-
-    Raises ValueError for an energy whose period is no month.
-    """
-    for energy in energies:
-        if Period.parse(energy.period).kind is not PeriodKind.MONTH:
-            raise ValueError(f"only months are frozen, not {energy.period}")
-    existing = {(row.device_id, row.period) for row in frozen(session, energies_of(energies), quantity)}
-    for energy in energies:
-        if (energy.device_id, energy.period) not in existing:
-            session.add(_frozen_row(energy, quantity, frozen_at))
-            existing.add((energy.device_id, energy.period))
-    session.flush()
-    return adjustments(session, energies, quantity)
-
-
-def energies_of(energies: Sequence[DeviceEnergy]) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the devices and the periods of energies, each once."""
-    return (
-        list(dict.fromkeys(energy.device_id for energy in energies)),
-        list(dict.fromkeys(energy.period for energy in energies)),
-    )
-
-
-def _frozen_row(energy: DeviceEnergy, quantity: str, frozen_at: datetime) -> FrozenEnergy:
-    return FrozenEnergy(
-        device_id=energy.device_id,
-        month=energy.period,
-        quantity=quantity,
-        energy_wh=energy.energy_wh,
-        completeness=energy.completeness,
-        method=str(energy.method),
-        estimated_wh=energy.estimated_wh,
-        flags=energy.flags,
-        frozen_at=frozen_at,
-    )
-
-
-def frozen(
-    session: Session, of: tuple[Sequence[str], Sequence[str]], quantity: str = "generated_energy_wh"
-) -> list[DeviceEnergy]:
-    """Return the frozen energies `of` (device ids, months), ordered by device and month."""
-    statement = (
-        select(FrozenEnergy)
-        .where(
-            FrozenEnergy.device_id.in_(of[0]),
-            FrozenEnergy.month.in_(of[1]),
-            FrozenEnergy.quantity == quantity,
-        )
-        .order_by(FrozenEnergy.device_id, FrozenEnergy.month)
-    )
-    return [
-        DeviceEnergy(
-            row.device_id,
-            row.month,
-            row.energy_wh,
-            row.completeness,
-            row.method,
-            row.estimated_wh,
-            row.flags,
-        )
-        for row in session.scalars(statement)
-    ]
-
-
-def adjustments(
-    session: Session, energies: Sequence[DeviceEnergy], quantity: str = "generated_energy_wh"
-) -> list[EnergyAdjustment]:
-    """Return where monthly energies as computed now differ from the frozen ones."""
-    stored = {(row.device_id, row.period): row for row in frozen(session, energies_of(energies), quantity)}
-    return [
-        EnergyAdjustment(energy.device_id, energy.period, quantity, row.energy_wh, energy.energy_wh)
-        for energy in energies
-        if (row := stored.get((energy.device_id, energy.period))) is not None
-        and row.energy_wh != energy.energy_wh
-    ]

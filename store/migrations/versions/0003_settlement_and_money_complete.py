@@ -94,6 +94,34 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("collector", "number", name=op.f("pk_collector_refusal")),
     )
     op.create_table(
+        "energy_decision",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("device_id", sa.String(length=128), nullable=False),
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("quantity", sa.String(length=64), nullable=False),
+        sa.Column("previous_wh", sa.BigInteger(), nullable=True),
+        sa.Column("energy_wh", sa.BigInteger(), nullable=True),
+        sa.Column("completeness", sa.Float(), nullable=False),
+        sa.Column("method", sa.String(length=32), nullable=False),
+        sa.Column("estimated_wh", sa.BigInteger(), nullable=False),
+        sa.Column("flags", sa.Integer(), nullable=False),
+        sa.Column("is_accepted", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.String(length=500), nullable=False),
+        sa.Column("decided_at", UtcDateTime(), nullable=False),
+        sa.Column("decided_by", sa.String(length=128), nullable=False),
+        sa.CheckConstraint("reason <> ''", name=op.f("ck_energy_decision_reason")),
+        sa.CheckConstraint(
+            "completeness >= 0 AND completeness <= 1", name=op.f("ck_energy_decision_completeness")
+        ),
+        sa.CheckConstraint("energy_wh IS NULL OR energy_wh >= 0", name=op.f("ck_energy_decision_energy")),
+        sa.CheckConstraint("estimated_wh >= 0", name=op.f("ck_energy_decision_estimated")),
+        sa.CheckConstraint("length(month) = 7", name=op.f("ck_energy_decision_month")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_energy_decision")),
+    )
+    op.create_index(
+        op.f("ix_energy_decision_month_device_id"), "energy_decision", ["month", "device_id"], unique=False
+    )
+    op.create_table(
         "refused_line",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
@@ -618,6 +646,17 @@ def upgrade() -> None:
             "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
             "CREATE TRIGGER bank_match_append_only BEFORE UPDATE OR DELETE ON bank_match FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
             "CREATE TRIGGER bank_match_no_truncate BEFORE TRUNCATE ON bank_match FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER energy_decision_no_update BEFORE UPDATE ON energy_decision BEGIN SELECT RAISE(ABORT, 'energy_decision is append-only'); END",
+            "CREATE TRIGGER energy_decision_no_delete BEFORE DELETE ON energy_decision BEGIN SELECT RAISE(ABORT, 'energy_decision is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER energy_decision_append_only BEFORE UPDATE OR DELETE ON energy_decision FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER energy_decision_no_truncate BEFORE TRUNCATE ON energy_decision FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
         ],
     )
     op.guard(
