@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import structlog
 import uvicorn
@@ -140,7 +141,9 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _serve(services: Services, settings: Settings, collector: Collector | None, stop: Stop) -> None:
     from api.app import create_app
+    from api.notifications.channels import channels_of
 
+    services = replace(services, robots=tuple(channels_of(settings).webhooks))
     listener = _listen(settings)
     token = open_door(settings.data_dir, settings.host, settings.port)
     try:

@@ -40,7 +40,7 @@ class Services:
     """What the application hands to every route.
 
     `series` is the time-series store, passed on to `monitoring` and `distribution` as it is: pages must
-    not read it, so its type is not known here.
+    not read it, so its type is not known here. `robots` are the names of the configured webhooks.
     """
 
     database: Database
@@ -54,6 +54,7 @@ class Services:
     session_idle: timedelta = timedelta(minutes=15)
     session_lifetime: timedelta = timedelta(hours=8)
     raw_sample_days: int = 0
+    robots: tuple[str, ...] = ()
 
 
 class LoginRequiredError(PermissionError):

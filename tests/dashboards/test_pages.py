@@ -56,6 +56,7 @@ def pages(county) -> list[str]:
         "/stations",
         "/stations?state=normal&q=村",
         *[f"/stations/{one.id}" for one in county.stations],
+        "/account/notifications",
         "/work",
         f"/work?month={month}",
         f"/runs/{run.id}",

@@ -7,6 +7,7 @@ from dashboards.pages.running import (
     indicators,
     planned_work,
     station_uptime,
+    subscriptions,
     uptime_report,
     work_order,
     work_order_new,
@@ -24,4 +25,5 @@ ROUTERS = (
     indicators.router,
     uptime_report.router,
     station_uptime.router,
+    subscriptions.router,
 )
