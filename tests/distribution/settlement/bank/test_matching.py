@@ -157,21 +157,28 @@ def test_the_database_itself_refuses_more_than_either_side_holds(request, kind):
     match_id = confirm(county, Edge(line.id, "s1", Component.ELECTRICITY, "2026-10", 10_000))
     with county.database.reading() as session:
         [receipt] = receipts(session, FINANCE)
+    keys = {"match": match_id, "line": line.id, "receipt": receipt.id}
     statements = (
-        f"INSERT INTO bank_match_item (match_id, item_no, bank_line_id, receipt_id, amount_fen) "
-        f"VALUES ('{match_id}', 2, '{line.id}', 'r2', 1)",
-        "INSERT INTO receipt (id, station_id, component, month, amount_fen, received_on, bank_reference, "
-        "source, recorded_at, recorded_by) VALUES ('r2', 's1', 'electricity', '2026-10', 411801, "
-        "'2026-11-15', 'X', '', '2026-11-15 00:00:00', 'u')",
-        "INSERT INTO settlement (id, station_id, month, revision, exported_energy_wh, electricity_fen, "
-        "subsidy_fen, local_subsidy_fen, source, file_sha256, content_hash, recorded_at, recorded_by) VALUES "
-        "('x', 's1', '2026-10', 9, 0, 9999, 0, 0, '', '', '', '2026-11-15 00:00:00', 'u')",
-        f"UPDATE receipt SET amount_fen = 1 WHERE id = '{receipt.id}'",
+        (
+            "INSERT INTO bank_match_item (match_id, item_no, bank_line_id, receipt_id, amount_fen) "
+            "VALUES (:match, 2, :line, 'r2', 1)"
+        ),
+        (
+            "INSERT INTO receipt (id, station_id, component, month, amount_fen, received_on, bank_reference, "
+            "source, recorded_at, recorded_by) VALUES ('r2', 's1', 'electricity', '2026-10', 411801, "
+            "'2026-11-15', 'X', '', '2026-11-15 00:00:00', 'u')"
+        ),
+        (
+            "INSERT INTO settlement (id, station_id, month, revision, exported_energy_wh, electricity_fen, "
+            "subsidy_fen, local_subsidy_fen, source, file_sha256, content_hash, recorded_at, recorded_by) VALUES "
+            "('x', 's1', '2026-10', 9, 0, 9999, 0, 0, '', '', '', '2026-11-15 00:00:00', 'u')"
+        ),
+        "UPDATE receipt SET amount_fen = 1 WHERE id = :receipt",
         "DELETE FROM bank_line",
     )
     for statement in statements:
         with pytest.raises(DBAPIError), county.database.transaction() as session:
-            session.execute(text(statement))
+            session.execute(text(statement), {name: keys[name] for name in keys if f":{name}" in statement})
 
 
 def test_a_match_is_taken_back_by_linked_reversals_and_may_be_made_anew(billed):
