@@ -147,7 +147,7 @@ Life.TestCase.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-TestLife = Life.TestCase
+TestLife = pytest.mark.soak(Life.TestCase)
 
 
 def test_a_signal_that_flaps_all_day_gives_few_alarms(county) -> None:
