@@ -21,7 +21,15 @@ from distribution.settlement.checks import CHECKS, Finding, check_rows
 from distribution.settlement.columns import Heading, Places
 from distribution.settlement.intake.facts import FactBook, Present, last_readings, present_bills
 from distribution.settlement.matching.causes import Cause
-from distribution.settlement.matching.evidence import Evidence, Loss, Measured, Metered, Money, Tolerances
+from distribution.settlement.matching.evidence import (
+    PPM,
+    Evidence,
+    Loss,
+    Measured,
+    Metered,
+    Money,
+    Tolerances,
+)
 from distribution.settlement.matching.judging import EXCEPTED, Difference, Verdict, judge
 from distribution.settlement.matching.losses import agreed_shares, learnt
 from distribution.settlement.matching.results import Owner, newest_results, write_results
@@ -69,6 +77,8 @@ class _Gathered:
     curtailed: Mapping[str, int]
     checks: Mapping[str, tuple[Difference, ...]]
     owner: Owner
+    off_before: Mapping[str, int]
+    off_after: Mapping[str, int]
 
 
 def match_month(  # noqa: PLR0913, the circumstances may be left out
@@ -132,7 +142,18 @@ def _gather(session: Session, actor: Actor, period: Period, now: datetime) -> _G
         {station_id: row.curtailed_wh for station_id, row in last.items()},
         _checked(session, actor, [one for one in places if one.id in bills], bills, month),
         Owner(DEFAULT_OWNER, local_date(now) + timedelta(days=0 if days is None else int(days.value))),
+        _off(session, ids, str(period.previous())),
+        _off(session, ids, str(period.next())),
     )
+
+
+def _off(session: Session, ids: Sequence[str], month: str) -> dict[str, int]:
+    """Return what the bills of a month have more than its inverters lead to expect [Wh], by station."""
+    return {
+        station_id: row.billed_wh - row.inverter_wh * (PPM - row.loss_ppm) // PPM
+        for station_id, row in newest_results(session, ids, month).items()
+        if row.billed_wh is not None and row.inverter_wh is not None
+    }
 
 
 def _received(session: Session, month: str) -> dict[tuple[str, str], int]:
@@ -245,6 +266,8 @@ def _evidence(
         multiplier=gathered.multipliers.get(place.id, 1),
         is_self_use=place.on_grid_mode == "surplus",
         curtailed_wh=curtailed.get(place.id, 0),
+        off_before_wh=gathered.off_before.get(place.id),
+        off_after_wh=gathered.off_after.get(place.id),
     )
 
 

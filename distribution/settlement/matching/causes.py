@@ -22,6 +22,7 @@ _LARGEST_LOSS = Fraction(15, 100)
 _ESTIMATED_SHARE = Fraction(1, 20)
 _FITS = Fraction(1, 5)
 _RATIO_FITS = Fraction(25, 1_000)
+_SHIFT_FITS = Fraction(4, 1_000)
 _CLOCK_DAYS = 4
 
 
@@ -84,8 +85,10 @@ def propose(evidence: Evidence, expected_wh: int, found_wh: int) -> Proposal:
         _by_devices(evidence, expected_wh, found_wh),
         _by_ratio(evidence, expected_wh, found_wh),
         _by_curtailment(evidence, expected_wh, found_wh),
+        _by_neighbour(evidence, expected_wh, found_wh),
         _by_own_use(evidence, expected_wh, found_wh),
-        _by_shift(evidence, found_wh),
+        _by_other_multiplier(evidence, expected_wh, found_wh),
+        _by_shift(evidence, expected_wh, found_wh),
         _by_loss(evidence, expected_wh, found_wh),
     )
     fallback = Proposal(Cause.UNKNOWN, "现有资料说明不了，请核对结算单和现场电表示数")
@@ -146,13 +149,18 @@ def _is_ratio(high: int, low: int, ratio: Fraction) -> bool:
 
 def _by_ratio(evidence: Evidence, expected_wh: int, found_wh: int) -> Proposal | None:
     """The figures differ by a factor that only a multiplier or a unit makes."""
-    high, low = max(found_wh, expected_wh), min(found_wh, expected_wh)
-    own = evidence.multiplier
+    high, low, own = max(found_wh, expected_wh), min(found_wh, expected_wh), evidence.multiplier
     if own > 1 and _is_ratio(high, low, Fraction(own)):
         return Proposal(Cause.MULTIPLIER, f"两者正好相差 {own} 倍，是台账上的倍率")
     for factor in _TEN_POWERS:
         if _is_ratio(high, low, Fraction(factor)):
             return Proposal(Cause.UNIT, f"两者正好相差 {factor} 倍，像是单位写错")
+    return None
+
+
+def _by_other_multiplier(evidence: Evidence, expected_wh: int, found_wh: int) -> Proposal | None:
+    """The figures differ as two common multipliers do, so that a transformer may have been exchanged."""
+    high, low, own = max(found_wh, expected_wh), min(found_wh, expected_wh), evidence.multiplier
     for other in _COMMON_MULTIPLIERS:
         ratio = Fraction(max(own, other), min(own, other))
         if other != own and ratio >= Fraction(5, 4) and _is_ratio(high, low, ratio):
@@ -178,8 +186,26 @@ def _by_own_use(evidence: Evidence, expected_wh: int, found_wh: int) -> Proposal
     )
 
 
-def _by_shift(evidence: Evidence, found_wh: int) -> Proposal | None:
-    """Some other day of reading near the month's edges gives the billed energy, and most exactly one."""
+def _by_neighbour(evidence: Evidence, expected_wh: int, found_wh: int) -> Proposal | None:
+    """A neighbouring month's bill is off by as much the other way: the day of reading lies in between."""
+    off, allowed = found_wh - expected_wh, evidence.tolerance_wh(expected_wh)
+    for name, other in (("上月", evidence.off_before_wh), ("下月", evidence.off_after_wh)):
+        if other is not None and abs(other) > allowed // 2 and abs(off + other) <= allowed:
+            return Proposal(
+                Cause.READING_DATE,
+                f"与{name}的差异 {_signed(other)} 正负相抵，抄表日不在月末",
+            )
+    return None
+
+
+def _signed(energy_wh: int) -> str:
+    return f"{'多' if energy_wh > 0 else '少'} {_kwh(abs(energy_wh))}"
+
+
+def _by_shift(evidence: Evidence, expected_wh: int, found_wh: int) -> Proposal | None:
+    """Another day of reading gives the billed energy very closely, and no neighbouring month denies it."""
+    if evidence.off_after_wh is not None:
+        return None
     period = Period.parse(evidence.month)
     best: tuple[int, date, date] | None = None
     for start, end in _shifts(period):
@@ -187,13 +213,13 @@ def _by_shift(evidence: Evidence, found_wh: int) -> Proposal | None:
         if energy is None:
             continue
         off = abs(energy - found_wh)
-        if off * 2 <= evidence.tolerance_wh(energy) and (best is None or off < best[0]):
+        if off <= expected_wh * _SHIFT_FITS and (best is None or off < best[0]):
             best = (off, start, end)
     if best is None:
         return None
     return Proposal(
         Cause.READING_DATE,
-        f"若按 {best[1]:%m-%d} 至 {best[2]:%m-%d} 抄表，逆变器电量与结算相符",
+        f"若按 {best[1]:%m-%d} 至 {best[2]:%m-%d} 抄表，逆变器电量与结算相符，待下月结算单印证",
     )
 
 

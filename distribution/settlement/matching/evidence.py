@@ -14,7 +14,6 @@ from store.energy import DeviceEnergy, Method
 from store.quality import Flag
 
 PPM = 1_000_000
-COMPLETE_PPM = 980_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +46,6 @@ class Measured:
             self.is_partial or energy.method == Method.PARTIAL,
             flags,
         )
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the sum may teach the station's loss."""
-        doubtful = self.flags & (Flag.RESET | Flag.CLOCK)
-        return self.completeness_ppm >= COMPLETE_PPM and not self.is_partial and not doubtful
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +103,8 @@ class Evidence:
     """Everything that a match looks at; `by_day` is the inverters' energy [Wh] of days around the month.
 
     `multiplier` is the registry's of the station's meter; `curtailed_wh` what the inverters made while an
-    order to curtail was in force; `clock_is_wrong` says that a device's clock was found wrong.
+    order to curtail was in force; `clock_is_wrong` says that a device's clock was found wrong;
+    `off_before_wh` and `off_after_wh` are what the neighbouring months' bills had more than expected.
     """
 
     station_id: str
@@ -127,6 +121,8 @@ class Evidence:
     is_self_use: bool = False
     curtailed_wh: int = 0
     clock_is_wrong: bool = False
+    off_before_wh: int | None = None
+    off_after_wh: int | None = None
 
     @property
     def expected_wh(self) -> int | None:

@@ -47,8 +47,13 @@ class Difference:
 
     @property
     def basis(self) -> str:
-        """The hash of what was compared: the same figures are the same difference."""
-        return content_hash([self.expected, self.found] if self.unit else [self.text])
+        """The hash of what was compared and what is behind it: the same again is the same difference."""
+        return content_hash([*self.figures, self.cause_kind])
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """What was compared, in the form in which a resolved difference is known again."""
+        return (f"{self.expected}", f"{self.found}") if self.unit else (self.text,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """How much a station loses between its inverters and the grid's meter, learnt from months that agreed.
 
 Owns the learning: the median of the last agreed months, so that one odd month teaches nothing. A month
-agreed when it matched, or when a person has explained its difference.
+agreed when it matched, or when a person has explained its difference, and little of it was estimated.
 """
 
 from collections import defaultdict
@@ -12,13 +12,14 @@ from statistics import median
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
-from distribution.settlement.matching.evidence import COMPLETE_PPM, Loss
+from distribution.settlement.matching.evidence import Loss
 from distribution.settlement.matching.tables import MatchFindingRow, MatchResultRow
 from distribution.settlement.tables import DiscrepancyResolutionRow, DiscrepancyRow
 from store.periods import Period
 
 MONTHS_BACK = 12
 MONTHS_NEEDED = 3
+ESTIMATED_PART = 50
 _LEAST, _MOST = Fraction(-5, 100), Fraction(95, 100)
 
 
@@ -68,7 +69,7 @@ def agreed_shares(session: Session, station_ids: Collection[str], month: str) ->
         )
         .where(
             MatchResultRow.station_id.in_(station_ids),
-            MatchResultRow.completeness_ppm >= COMPLETE_PPM,
+            MatchResultRow.estimated_wh * ESTIMATED_PART <= MatchResultRow.inverter_wh,
             MatchResultRow.inverter_wh > 0,
             MatchResultRow.settlement_id.is_not(None),
             ~unexplained,

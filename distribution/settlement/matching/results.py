@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from distribution.settlement.matching.evidence import PPM, Evidence
 from distribution.settlement.matching.judging import MATCHED, WAITING, Difference, Verdict
 from distribution.settlement.matching.tables import DiscrepancyEventRow, MatchFindingRow, MatchResultRow
-from distribution.settlement.reads import has_lines
 from distribution.settlement.tables import (
     DiscrepancyResolutionRow,
     DiscrepancyRow,
@@ -106,7 +105,7 @@ def write_results(
     month = judged[0][0].month
     ids = [evidence.station_id for evidence, _ in judged]
     before = newest_results(session, ids, month)
-    known = _known_differences(session, ids, month)
+    known = _Known(session, ids, month)
     written = _Written(actor, owner, now)
     for evidence, verdict in judged:
         last = before.get(evidence.station_id)
@@ -120,13 +119,30 @@ def write_results(
     return tuple(one["id"] for one in written.differences)
 
 
-def _known_differences(
-    session: Session, station_ids: Sequence[str], month: str
-) -> dict[tuple[str, str, str], str]:
-    columns = (DiscrepancyRow.station_id, DiscrepancyRow.kind, DiscrepancyRow.basis_hash, DiscrepancyRow.id)
-    wanted = set(station_ids)
-    rows = session.execute(select(*columns).where(DiscrepancyRow.month == month))
-    return {(row[0], row[1], row[2]): row[3] for row in rows if row[0] in wanted}
+class _Known:
+    """The differences of a month that are recorded already."""
+
+    def __init__(self, session: Session, station_ids: Sequence[str], month: str) -> None:
+        self._same: dict[tuple[str, str, str], str] = {}
+        self._resolved: dict[tuple[str, str, tuple[str, ...]], str] = {}
+        wanted = set(station_ids)
+        statement = (
+            select(DiscrepancyRow, DiscrepancyResolutionRow.outcome)
+            .outerjoin(DiscrepancyResolutionRow, DiscrepancyResolutionRow.discrepancy_id == DiscrepancyRow.id)
+            .where(DiscrepancyRow.month == month)
+        )
+        for row, outcome in session.execute(statement):
+            if row.station_id not in wanted:
+                continue
+            self._same[row.station_id, row.kind, row.basis_hash] = row.id
+            if outcome is not None:
+                figures = (f"{row.expected}", f"{row.found}") if row.unit else (row.text,)
+                self._resolved[row.station_id, row.kind, figures] = row.id
+
+    def of(self, one: Difference) -> str | None:
+        """Return the recorded difference: settled by a person with these figures, or the very same."""
+        settled = self._resolved.get((one.station_id, one.kind, one.figures))
+        return settled or self._same.get((one.station_id, one.kind, one.basis))
 
 
 class _Written:
@@ -145,19 +161,17 @@ class _Written:
         values: dict[str, Any],
         revision: int,
         differences: Sequence[Difference],
-        known: dict[tuple[str, str, str], str],
+        known: _Known,
     ) -> None:
         """Take one result with its differences; a difference that is known is only linked."""
         result_id = f"match:{values['station_id']}:{values['month']}:{revision}"
         self.results.append(values | {"id": result_id, "revision": revision} | self._stamp)
         for one in differences:
-            key = (one.station_id, one.kind, one.basis)
-            if key not in known:
-                known[key] = new_id("discrepancy")
-                self._new(known[key], one)
-            self.findings.append({"match_id": result_id, "discrepancy_id": known[key]})
+            found = known.of(one) or self._new(one)
+            self.findings.append({"match_id": result_id, "discrepancy_id": found})
 
-    def _new(self, discrepancy_id: str, one: Difference) -> None:
+    def _new(self, one: Difference) -> str:
+        discrepancy_id = new_id("discrepancy")
         self.differences.append(
             {
                 "id": discrepancy_id,
@@ -175,6 +189,7 @@ class _Written:
         )
         event = {"discrepancy_id": discrepancy_id, "seq": 1, "owner": self._owner.name}
         self.events.append(event | {"due_on": self._owner.due_on, "note": ""} | self._stamp)
+        return discrepancy_id
 
     def store(self, session: Session) -> None:
         """Insert everything."""
@@ -263,7 +278,7 @@ def line_fates(session: Session, actor: Actor, month: str) -> tuple[LineFate, ..
             newest,
             (newest.c.station_id == SettlementRow.station_id) & (newest.c.last == SettlementRow.revision),
         )
-        .where(SettlementRow.month == month, station_in_area(actor), has_lines())
+        .where(SettlementRow.month == month, station_in_area(actor))
         .order_by(SettlementLineRow.settlement_id, SettlementLineRow.line_no)
     )
     rows = session.execute(statement).all()
