@@ -48,6 +48,7 @@ _GROUPS: dict[str, tuple[tuple[str, str, Permission], ...]] = {
         ("农户", "/households", Permission.VIEW_HOUSEHOLDS),
         ("五本账", "/books", Permission.VIEW_HOUSEHOLDS),
         ("核查", "/reviews", Permission.VIEW_HOUSEHOLDS),
+        ("岗位和积分", "/duties", Permission.VIEW_HOUSEHOLDS),
         ("账户变更", "/account-changes", Permission.VIEW_HOUSEHOLDS),
         ("数据比对", "/exchanges", Permission.EDIT_REGISTRY),
         ("台账导入", "/registry/import", Permission.EDIT_REGISTRY),

@@ -5,12 +5,12 @@ Dated facts need it not; they are superseded in their own tables (`registry.fact
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Date, Float, Index, select
+from sqlalchemy import CheckConstraint, Date, Float, Index, Select, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from registry import audit
@@ -104,6 +104,33 @@ def known_at(session: Session, row: Any, at: datetime) -> Mapping[str, Any] | No
     if found is not None:
         return _columns(found.content) if found.recorded_at <= at else None
     return _columns(content_of(row)) if row.recorded_at <= at else None
+
+
+def known_of_all(
+    session: Session, rows: Sequence[Any], ids: Select[Any], at: datetime
+) -> dict[str, Mapping[str, Any]]:
+    """Return the columns of rows of one table as known at an instant, by id; unknown ones are left out.
+
+    `ids` selects the ids of all of them, so that one question reads every state that held then.
+    """
+    if not rows:
+        return {}
+    kind = rows[0].__tablename__
+    statement = (
+        select(EntityRevisionRow)
+        .where(EntityRevisionRow.kind == kind, EntityRevisionRow.superseded_at > at)
+        .where(EntityRevisionRow.entity_id.in_(ids))
+        .order_by(EntityRevisionRow.superseded_at.desc())
+    )
+    former = {one.entity_id: one for one in session.scalars(statement)}
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        one = former.get(row.id)
+        if one is None and row.recorded_at <= at:
+            found[row.id] = _columns(content_of(row))
+        elif one is not None and one.recorded_at <= at:
+            found[row.id] = _columns(one.content)
+    return found
 
 
 def _columns(content: str) -> dict[str, Any]:

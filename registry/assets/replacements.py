@@ -22,6 +22,7 @@ from registry.stations import (
     RevenueMeterRow,
     StationRow,
     add_revenue_meter,
+    device,
     replace_device,
     station,
     station_in_area,
@@ -87,9 +88,30 @@ def exchange_device(session: Session, actor: Actor, old_id: str, new: Device, re
     return _keep(session, actor, ("device", new.station_id, old_id, new.id, new.installed_on), kept)
 
 
+def exchange_slot(
+    session: Session, actor: Actor, old_id: str, number: tuple[str, date], readings: Readings
+) -> str:
+    """Exchange a device for one of the same kind in its slot: new serial number and day; return the exchange.
+
+    Address, profile and rating stay; what differs is changed on the device's own page. The readings tell
+    where the old counter ended and the new one began, so that energy is counted across the exchange.
+    """
+    serial, on = number
+    old = device(session, actor, old_id)
+    if old is None or old.removed_on is not None:
+        raise LookupError(f"{actor.name} 的辖区内没有在用的设备 {old_id}")
+    if not serial.strip():
+        raise ProblemsError([Problem("新设备", "没有写序列号", "照铭牌写新设备的序列号")])
+    _check_day(old.installed_on, on)
+    new = replace(old, id=new_id("device"), serial=serial.strip(), installed_on=on, removed_on=None)
+    return exchange_device(session, actor, old_id, new, readings)
+
+
 def _check_day(installed_on: date, replaced_on: date) -> None:
     if replaced_on <= installed_on:
-        raise ProblemsError([Problem("更换日期", f"不晚于旧表的安装日期 {installed_on}", "核对更换日期")])
+        raise ProblemsError(
+            [Problem("更换日期", f"不晚于换下的那一台的安装日期 {installed_on}", "核对更换日期")]
+        )
 
 
 def _checked(readings: Readings) -> Readings:

@@ -26,6 +26,7 @@ from registry.intake.people.household_list import HouseholdList
 from registry.intake.people.measure_list import MeasureList
 from registry.intake.people.member_list import MemberList
 from registry.intake.people.post_list import PostList
+from registry.intake.people.review_list import ReviewList
 from registry.intake.places.archive_list import ArchiveList
 from registry.intake.places.device_list import DeviceList
 from registry.intake.places.division_list import DivisionList
@@ -59,6 +60,7 @@ LISTS: dict[str, IntakeList] = {
         PostList(),
         AttendanceList(),
         MeasureList(),
+        ReviewList(),
         SystemList(),
     )
 }

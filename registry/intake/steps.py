@@ -20,7 +20,7 @@ from registry.enrolment import AttendanceRow, EnrolmentRow, PostRow
 from registry.facts import known, supersede
 from registry.households import HouseholdClassRow, HouseholdMemberRow, HouseholdRow, PayeeAccountRow
 from registry.revisions import content_of, restored, revise
-from registry.roll.tables import MeasureRow
+from registry.roll.tables import FindingRow, MeasureRow
 from registry.stations import DeviceRow, RevenueMeterRow, StationRow, StationShareRow
 from store.db import new_id
 from store.problem import Problem, ProblemsError
@@ -45,7 +45,12 @@ _TABLES: dict[str, type[Any]] = {
         HoldingRow,
         HouseholdSystemRow,
         ReplacementRow,
+        FindingRow,
     )
+}
+_BY_HAND = {
+    ReplacementRow: ("换表记录不能整批撤销", "核对后用新的换表记录更正"),
+    FindingRow: ("核查结果不能整批撤销", "改正后重新导入，或在核查页面重写，以后一次为准"),
 }
 _STAMPS = {"id", "recorded_at", "recorded_by", "superseded_at", "superseded_by"}
 _LATER = "之后又有人改过或用到它，不能整批撤销；请在页面上逐条更正"
@@ -164,7 +169,7 @@ def take_back(desk: Desk, step: Step, where: str) -> None:
             _require(content_of(row) == step.after, where, "导入的资料")
             revise(desk.session, desk.actor, row, restored(row, step.before), desk.now)
         case "kept":
-            raise ProblemsError([Problem(where, "换表记录不能整批撤销", "核对后用新的换表记录更正")])
+            raise ProblemsError([Problem(where, *_BY_HAND[type(row)])])
         case _ if not hasattr(row, "withdrawn_at"):
             raise ProblemsError([Problem(where, "新增的区划和设备不能整批撤销", "逐个写上停用日期")])
         case _:

@@ -16,6 +16,7 @@ from stdnum.exceptions import ValidationError
 from documents.cells import half_width
 from documents.reading import Cell, CellKind
 from registry.actors import CODE_LENGTH
+from store.problem import Problem, ProblemsError
 
 ID_LENGTH = 18
 _ACCOUNT = re.compile(r"^\d{8,32}$")
@@ -85,6 +86,14 @@ def id_number(cell: Cell) -> str:
     if not _EARLIEST <= born < _LATEST:
         raise UnfitError("身份证号里的出生日期不可能", "对照证件核对第 7 到 14 位")
     return number
+
+
+def typed_id_number(written: str) -> str:
+    """Return an ID number that a person typed into a form; raises ProblemsError with what is wrong."""
+    try:
+        return id_number(Cell(written.strip(), CellKind.TEXT, ""))
+    except UnfitError as error:
+        raise ProblemsError([Problem("身份证号", error.what, error.how_to_fix)]) from error
 
 
 def account(cell: Cell) -> str:

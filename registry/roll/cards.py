@@ -4,7 +4,7 @@ Owns reading only. Numbers of people come masked; money is not known here.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -30,7 +30,7 @@ from registry.households import (
     unmask_id_number,
 )
 from registry.masking import mask_account, mask_id_number, mask_phone
-from registry.revisions import known_at
+from registry.revisions import known_at, known_of_all
 from registry.roll.lifecycle import HouseholdEvent, household_events
 from registry.roll.measures import Measure, measures
 from registry.secrets import KeyRing
@@ -88,9 +88,10 @@ def roll_entries(
     rows = session.scalars(
         statement.order_by(HouseholdRow.village_code, HouseholdRow.number, HouseholdRow.id)
     ).all()
+    homes = _homes_as_known(session, rows, statement, at)
     found = []
     for row in rows:
-        columns = _as_known(session, row, at)
+        columns = homes.get(row.id)
         if columns is None:
             continue
         enrolled = parts.get(row.id, [])
@@ -118,12 +119,26 @@ def _homes(actor: Actor, area: str) -> Any:
     )
 
 
+def _homes_as_known(
+    session: Session, rows: Sequence[HouseholdRow], homes: Any, at: datetime | None
+) -> dict[str, Household]:
+    """Return the households by id as known now or at an instant, in one question."""
+    changed = [row for row in rows if at is not None and row.recorded_at > at]
+    former: dict[str, Mapping[str, Any]] = {}
+    if at is not None and changed:
+        former = known_of_all(session, changed, homes.with_only_columns(HouseholdRow.id), at)
+    found = {row.id: as_record(Household, row) for row in rows if at is None or row.recorded_at <= at}
+    return found | {row.id: _former(row, former[row.id]) for row in changed if row.id in former}
+
+
 def _as_known(session: Session, row: HouseholdRow, at: datetime | None) -> Household | None:
     if at is None or row.recorded_at <= at:
         return as_record(Household, row)
     former = known_at(session, row, at)
-    if former is None:
-        return None
+    return None if former is None else _former(row, former)
+
+
+def _former(row: HouseholdRow, former: Mapping[str, Any]) -> Household:
     left = former["left_on"]
     return Household(
         row.id,

@@ -20,13 +20,17 @@ from registry.households import (
     HouseholdClassRow,
     HouseholdMemberRow,
     HouseholdRow,
+    NewMember,
     add_household,
+    add_member,
+    find_by_id_number,
     leave,
 )
 from registry.revisions import revise
 from registry.roll.posts import end_post
 from registry.roll.spans import columns_of, end_fact, open_facts, put
 from registry.roll.tables import HouseholdEventRow
+from registry.secrets import KeyRing
 from store.db import new_id
 from store.problem import Problem, ProblemsError
 
@@ -64,6 +68,17 @@ class Split:
     member_ids: tuple[str, ...]
     weights: Mapping[str, int] = field(default_factory=dict)
     village_group: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Joining:
+    """A member who was born into a household or joins it, with plain ID number and phone; never printed."""
+
+    household_id: str
+    name: str
+    id_number: str
+    labour_class: str
+    phone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +188,27 @@ def change_head(session: Session, actor: Actor, household_id: str, new_head_id: 
             )
     _put_head(session, actor, home, new_head_id, basis)
     return _keep(session, actor, home, basis, _What("head", member_id=new_head_id))
+
+
+def record_birth(session: Session, actor: Actor, ring: KeyRing, new: Joining, basis: Basis) -> str:
+    """Record a member who was born into a household, or joined it, from the day of the basis; return the id.
+
+    Raises ProblemsError for a household that left, a number that is already in the roll, or a day before
+    the birth that the number tells.
+    """
+    home = _home(session, actor, new.household_id)
+    if home.left_on is not None:
+        raise _refused(home, "已经退出，不能新增成员", "先登记重新纳入")
+    if not new.name.strip():
+        raise _refused(home, "没有写姓名", "写上新成员的姓名")
+    if new.id_number[6:14] > f"{basis.on:%Y%m%d}":
+        raise _refused(home, f"{basis.on} 早于身份证号里的出生日期", "改正日期或号码")
+    if find_by_id_number(session, actor, ring, new.id_number):
+        raise _refused(home, "这个身份证号已登记在册", "核对号码；从别户迁入的，先在原户办理")
+    member = NewMember(home.id, new.name, new.id_number, basis.on, new.phone, labour_class=new.labour_class)
+    made = add_member(session, actor, ring, member, basis.at)
+    _keep(session, actor, home, basis, _What("birth", member_id=made))
+    return made
 
 
 def split_household(session: Session, actor: Actor, split: Split, basis: Basis) -> str:

@@ -254,12 +254,7 @@ def record_finding(session: Session, actor: Actor, new: NewFinding, now: datetim
 
     A village, a township or the county may find; whoever finds cannot apply it.
     """
-    home, found = _place(session, actor, new.review_id, new.household_id)
-    if _signed(session, new.review_id, home.village_code):
-        raise ProblemsError([Problem("核查", "本村已经签结", "由县里另开一次核查")])
-    problems = _finding_problems(new)
-    if problems:
-        raise ProblemsError(problems)
+    home, found = check_finding(session, actor, new)
     row = FindingRow(
         id=new_id("finding"),
         review_id=found.id,
@@ -280,6 +275,29 @@ def record_finding(session: Session, actor: Actor, new: NewFinding, now: datetim
     session.flush()
     audit.record(session, actor, audit.Entry("find", "household_finding", row.id), now)
     return row.id
+
+
+def check_finding(session: Session, actor: Actor, new: NewFinding) -> tuple[HouseholdRow, Review]:
+    """Return the household and the review of a finding that may be recorded.
+
+    Raises LookupError outside the actor's area, ProblemsError for a signed village or an incomplete finding.
+    """
+    home, found = _place(session, actor, new.review_id, new.household_id)
+    if _signed(session, new.review_id, home.village_code):
+        raise ProblemsError([Problem("核查", "本村已经签结", "由县里另开一次核查")])
+    problems = _finding_problems(new)
+    if problems:
+        raise ProblemsError(problems)
+    return home, found
+
+
+def finding_of(session: Session, actor: Actor, review_id: str, household_id: str) -> Finding | None:
+    """Return the latest finding of a household in a review, or None."""
+    statement = scope(select(FindingRow), actor, FindingRow.village_code).where(
+        FindingRow.review_id == review_id, FindingRow.household_id == household_id
+    )
+    row = session.scalars(statement.order_by(FindingRow.recorded_at.desc(), FindingRow.id.desc())).first()
+    return None if row is None else as_record(Finding, row)
 
 
 def _place(session: Session, actor: Actor, review_id: str, household_id: str) -> tuple[HouseholdRow, Review]:

@@ -4,7 +4,7 @@ Owns the page and the form of one dated entry and of an exchanged meter. What ho
 `registry.assets`'.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -32,12 +32,14 @@ from registry.assets.archive import ArchiveEntry, archive, record_entry
 from registry.assets.equity import Holding, holdings, look_through, share_by_equity
 from registry.assets.fields import ARCHIVE_FIELDS, FIELDS, ArchiveField
 from registry.assets.household_systems import HouseholdSystem, household_systems
-from registry.assets.replacements import Readings, Replacement, replace_meter, replacements
+from registry.assets.replacements import Readings, Replacement, exchange_slot, replace_meter, replacements
 from registry.divisions import division_names
 from registry.stations import (
+    Device,
     RevenueMeter,
     Station,
     StationShare,
+    devices,
     revenue_meters,
     shares,
     station,
@@ -80,6 +82,8 @@ class ArchiveView:
     equity: Sequence[tuple[str, Fraction]]
     systems: Sequence[HouseholdSystem]
     meters: Sequence[RevenueMeter]
+    devices: Sequence[Device]
+    names: Mapping[str, str]
     replacements: Sequence[Replacement]
     fields: Sequence[ArchiveField]
     may_edit: bool
@@ -90,7 +94,7 @@ class ArchiveView:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the forms hold; `action` is entry, meter or equity."""
+    """What the forms hold; `action` is entry, meter, device or equity."""
 
     action: Annotated[str, Form(max_length=10)] = ""
     field: Annotated[str, Form(max_length=40)] = ""
@@ -98,6 +102,7 @@ class Wanted:
     on: Annotated[str, Form(max_length=10)] = ""
     document: Annotated[str, Form(max_length=200)] = ""
     meter: Annotated[str, Form(max_length=64)] = ""
+    device: Annotated[str, Form(max_length=64)] = ""
     number: Annotated[str, Form(max_length=40)] = ""
     multiplier: Annotated[str, Form(max_length=8)] = ""
     closing: Annotated[str, Form(max_length=20)] = ""
@@ -123,6 +128,7 @@ def _page(
     parts = shares(session, station_id, today)
     weight = sum(one.weight for one in parts) or 1
     held = holdings(session, actor, station_id, today, at=at)
+    meters, every = revenue_meters(session, actor, station_id), devices(session, actor, station_id)
     sees_people = actor.may(Permission.VIEW_HOUSEHOLDS)
     view = ArchiveView(
         found,
@@ -133,7 +139,10 @@ def _page(
         [(_name(names, found, one.owner), _name(names, found, one.held), one) for one in held],
         _equity(names, held, station_id),
         household_systems(session, actor, station_id, on=today) if sees_people else (),
-        [one for one in revenue_meters(session, actor, station_id) if one.removed_on is None],
+        [one for one in meters if one.removed_on is None],
+        [one for one in every if one.removed_on is None],
+        {one.id: f"{one.name} {one.serial}".strip() for one in every}
+        | {one.id: one.meter_number for one in meters},
         replacements(session, actor, station_id),
         ARCHIVE_FIELDS,
         actor.may(Permission.EDIT_REGISTRY),
@@ -202,6 +211,9 @@ def _change(session: Session, actor: Actor, station_id: str, wanted: Wanted, now
         new = RevenueMeter(new_id("meter"), station_id, wanted.number.strip(), multiplier, on)
         readings = Readings(wanted.closing.strip(), wanted.opening.strip(), wanted.document, now)
         replace_meter(session, actor, wanted.meter, new, readings)
+    elif wanted.action == "device":
+        readings = Readings(wanted.closing.strip(), wanted.opening.strip(), wanted.document, now)
+        exchange_slot(session, actor, wanted.device, (wanted.number, on), readings)
     elif wanted.action == "equity":
         if station(session, actor, station_id) is None:
             raise LookupError(station_id)

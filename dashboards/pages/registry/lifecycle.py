@@ -1,4 +1,4 @@
-"""Recording what happened to a household: exit, return, death, a new head, splitting, merging.
+"""Recording what happened to a household: exit, return, birth, death, a new head, splitting, merging.
 
 Owns the forms of one page. What each event does is `registry.roll.lifecycle`'s.
 """
@@ -24,18 +24,22 @@ from dashboards.web import (
     services_of,
 )
 from registry.actors import Actor, Permission
+from registry.intake.people.household_list import LABOUR
+from registry.intake.values import typed_id_number
 from registry.roll.cards import HouseholdCard, RollEntry, household_card, roll_entries
 from registry.roll.lifecycle import (
     Basis,
+    Joining,
     Split,
     change_head,
     merge_households,
+    record_birth,
     record_death,
     record_exit,
     record_return,
     split_household,
 )
-from registry.secrets import open_key_ring
+from registry.secrets import KeyRing, open_key_ring
 from store.periods import local_date
 from store.problem import Problem, ProblemsError
 
@@ -61,6 +65,10 @@ class Wanted:
     component: Annotated[str, Form(max_length=60)] = ""
     weight: Annotated[str, Form(max_length=12)] = ""
     other: Annotated[str, Form(max_length=64)] = ""
+    name: Annotated[str, Form(max_length=40)] = ""
+    id_number: Annotated[str, Form(max_length=20)] = ""
+    phone: Annotated[str, Form(max_length=20)] = ""
+    labour: Annotated[str, Form(max_length=20)] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,7 @@ class ChangesView:
     neighbours: tuple[RollEntry, ...]
     today: str
     words: Mapping[str, str]
+    labour: Mapping[str, str]
     message: str
     tone: str = "bad"
 
@@ -84,7 +93,8 @@ def _page(request: Request, session: Session, actor: Actor, household_id: str, m
     others = roll_entries(session, actor, card.household.village_code, today)
     present = tuple(one for one in others if one.present(today) and one.household_id != household_id)
     words = words_of(request, session, card)
-    view = ChangesView(card, present, today.isoformat(), words, message)
+    labour = {str(key): word for word, key in LABOUR.items()}
+    view = ChangesView(card, present, today.isoformat(), words, labour, message)
     crumbs = (Crumb("户卡", f"/households/{household_id}/card"),)
     return render(
         request, "registry/lifecycle.html", f"{card.household.name}户登记变动", crumbs=crumbs, view=view
@@ -106,7 +116,10 @@ def record_change(
     try:
         with services.database.transaction() as session:
             basis = Basis(read_day(wanted.on, "日期"), wanted.document, services.clock(), wanted.note)
-            _record(session, actor, household_id, wanted, basis)
+            if wanted.kind == "birth":
+                _add(session, actor, open_key_ring(services.data_dir), (household_id, wanted), basis)
+            else:
+                _record(session, actor, household_id, wanted, basis)
     except LookupError as error:
         raise NotFoundError(household_id) from error
     except ProblemsError as error:
@@ -136,6 +149,15 @@ def _record(session: Session, actor: Actor, household_id: str, wanted: Wanted, b
             merge_households(session, actor, (household_id, wanted.other), basis)
         case _:
             raise ProblemsError([Problem("变动", "没有选变动的种类", "在页面上选一种")])
+
+
+def _add(session: Session, actor: Actor, ring: KeyRing, what: tuple[str, Wanted], basis: Basis) -> None:
+    household_id, wanted = what
+    if wanted.labour not in set(LABOUR.values()):
+        raise ProblemsError([Problem("劳动能力", "没有选劳动能力", "在页面上选一种")])
+    number = typed_id_number(wanted.id_number)
+    new = Joining(household_id, wanted.name.strip(), number, wanted.labour, wanted.phone.strip())
+    record_birth(session, actor, ring, new, basis)
 
 
 def _weight(text: str) -> int:

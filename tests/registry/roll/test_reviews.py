@@ -6,10 +6,12 @@ import pytest
 
 from registry import enrolment
 from registry.actors import Actor, Role
+from registry.intake import Outcome, Upload, commit, preview, undo
 from registry.roll.reviews import (
     NewFinding,
     Review,
     apply_finding,
+    finding_of,
     keep_the_rest,
     open_review,
     record_finding,
@@ -101,3 +103,41 @@ def test_a_review_is_seen_where_it_touches_and_a_neighbour_is_not(filled):
         assert review_items(session, CADRE, "r1", VILLAGES[1]) == ()
         with pytest.raises(LookupError):
             record_finding(session, CADRE, NewFinding("r1", "h1-1", "keep"), NOW)
+
+
+def findings_file(*rows: str) -> Upload:
+    head = "核查期,村代码,户编号,核查结果,分配项目,份额,生效日期,依据"
+    return Upload("findings", "核查结果.csv", "\n".join((head, *rows)).encode())
+
+
+def test_a_list_of_findings_is_taken_in_replaced_and_never_carried_out_by_itself(filled):
+    row = f"2026-H2,{VILLAGES[0]},001,退出,households,,2026-12-01,会议记录"
+    with filled.database.transaction() as session:
+        early = preview(session, CLERK, filled.ring, findings_file(row), NOW)
+        assert [one.outcome for one in early.rows] == [Outcome.REFUSED]
+        assert "没有覆盖这个村的 2026-H2 核查" in str(early.rows[0].problems[0])
+        half = Review(
+            "list",
+            "half_yearly",
+            "2026-H2",
+            COUNTIES[0],
+            "半年核查",
+            "通知",
+            date(2026, 11, 1),
+            date(2026, 12, 30),
+        )
+        open_review(session, CLERK, half, NOW)
+        taken = commit(session, CLERK, filled.ring, findings_file(row), NOW)
+        found = finding_of(session, CLERK, "list", "h0-1")
+        assert (found.outcome, found.component, found.applied_at) == ("end", "households", None)
+        again = preview(session, CLERK, filled.ring, findings_file(row), NOW)
+        assert [one.outcome for one in again.rows] == [Outcome.UNCHANGED]
+        keep = f"2026-H2,{VILLAGES[0]},001,不变,,,,"
+        assert [
+            one.outcome for one in preview(session, CLERK, filled.ring, findings_file(keep), NOW).rows
+        ] == [Outcome.CHANGED]
+        short = f"2026-H2,{VILLAGES[0]},002,纳入,,,,"
+        refused = preview(session, CLERK, filled.ring, findings_file(short), NOW)
+        assert [one.outcome for one in refused.rows] == [Outcome.REFUSED]
+        with pytest.raises(ProblemsError, match="核查结果不能整批撤销"):
+            undo(session, CLERK, taken.id, NOW)
