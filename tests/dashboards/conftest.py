@@ -179,6 +179,7 @@ ROLES = {
     "village": Role.VILLAGE,
     "maintenance": Role.MAINTENANCE,
     "finance": Role.FINANCE,
+    "auditor": Role.AUDITOR,
 }
 
 
