@@ -165,6 +165,7 @@ def schema(
 def _outcome(document: "Plan", allocation: "Allocation") -> Outcome:
     from distribution.money import yuan
     from distribution.plans.inputs import allocation_json
+    from store.periods import Period
 
     columns = {
         "kind_label": "类别",
@@ -188,8 +189,9 @@ def _outcome(document: "Plan", allocation: "Allocation") -> Outcome:
         f"{document.title}：可分配 {yuan(allocation.distributable_fen)} 元，"
         f"{len(allocation.lines)} 行合计 {yuan(total)} 元"
     )
-    if allocation.warnings:
-        summary = "\n".join([summary, *(f"注意：{warning}" for warning in allocation.warnings)])
+    outside = document.outside(allocation.village_code, Period.parse(allocation.period).start)
+    tried = [f"{outside}，这里只是试算"] if outside else []
+    summary = "\n".join([summary, *(f"注意：{text}" for text in (*tried, *allocation.warnings))])
     return Outcome(summary, columns, rows, details=allocation_json(allocation))
 
 

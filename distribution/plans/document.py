@@ -17,6 +17,7 @@ from distribution.plans.notation.values import Money
 from distribution.plans.plan_fields import PLAN_FIELDS
 from distribution.plans.primitives import AnyStep
 from distribution.plans.primitives.base import Strict
+from distribution.plans.primitives.book import prefix_of
 from store.canonical import content_hash
 from store.problem import Problem, ProblemsError
 
@@ -105,6 +106,18 @@ class Plan(Strict):
     def purse_label(self, name: str) -> str:
         """Return the Chinese name of a purse."""
         return next((purse.label for purse in self.purses if purse.name == name), name)
+
+    def outside(self, code: str, day: date) -> str:
+        """Return in Chinese why the plan does not apply to a division on a day; empty where it does.
+
+        A plan may be tried on any input all the same.
+        """
+        if self.scope and not any(code.startswith(prefix_of(one)) for one in self.scope):
+            return f"{code} 不在方案的适用范围 {'、'.join(self.scope)} 内"
+        early = self.valid_from is not None and day < self.valid_from
+        if early or (self.valid_to is not None and day >= self.valid_to):
+            return f"方案自 {self.valid_from or '最早'} 起执行，到 {self.valid_to or '以后'} 止，不含 {day}"
+        return ""
 
     def text_form(self) -> dict[str, Any]:
         """Return the plan as plain values with the keys of the file, without the cases."""

@@ -133,6 +133,9 @@ def test_a_plan_is_checked_and_tried_out(tmp_path):
     steps = [step for line in tried["details"]["lines"] for step in line["explanation"]]
     assert {"label", "formula", "inputs", "exact", "amount_fen", "clause"} == set(steps[0])
     assert tried["details"]["distributable_fen"] == income
+    later = tmp_path / "later.toml"
+    later.write_text("valid_from = 2090-01-01\n" + plan.read_text(encoding="utf-8"), encoding="utf-8")
+    assert "注意：方案自 2090-01-01 起执行" in sunledger("plan", "simulate", later, given).out
     same = sunledger("plan", "diff", plan, plan, "--inputs", given, "--json")
     assert same.code == 0
     assert same.json["rows"] == []

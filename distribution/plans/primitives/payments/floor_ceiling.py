@@ -170,7 +170,9 @@ class Ceiling(Bound, Selection):
     def _cut(self, book: Book, payment: Payment, cut: int) -> None:
         left = payment.amount_fen - cut
         span = "每年" if self.per == "year" else "每期"
-        formula = f"{yuan(payment.amount_fen)} 元，{span}封顶 {yuan(self.amount)} 元，减 {yuan(cut)} 元"
+        earlier = self.had(payment.payee_id, {}, book)
+        had = f"，本年此前已得 {yuan(earlier)} 元" if earlier else ""
+        formula = f"{yuan(payment.amount_fen)} 元，{span}封顶 {yuan(self.amount)} 元{had}，减 {yuan(cut)} 元"
         own = ExplanationStep(self.label or "封顶", formula, (), Fraction(left), left, self.clause)
         payment.amount_fen = left
         payment.tie_break = ""
