@@ -168,20 +168,21 @@ def tally():
 
 def _bounds(tally, seed, truth, machine, segments):
     """Compare both availabilities with what they were in truth, in the same light."""
-    middles = (segments.edges[:-1] + segments.edges[1:]) / 2
-    lit = segments.causes != Cause.DARK
+    middles = truth.times + STEP / 2
+    place = np.clip(np.searchsorted(segments.edges, middles, side="right") - 1, 0, len(segments.causes) - 1)
+    lit = segments.causes[place] != Cause.DARK
     down, excused = np.zeros(len(middles), bool), np.zeros(len(middles), bool)
     for stop in truth.stops:
         inside = (middles >= stop.start) & (middles < stop.end) & (stop.machine == machine)
         down |= inside & (stop.cause == "forced")
         excused |= inside & (stop.cause != "forced")
-    lengths = segments.lengths
-    base, use = lengths[lit & ~excused].sum(), lengths[lit].sum()
+    base, use = STEP * (lit & ~excused).sum(), STEP * lit.sum()
     found = availability(hours_of(segments))
     if base <= 0 or found.equipment.low is None:
         return
     slack = (len(truth.stops) + 1) * 2 * (STEP + abs(truth.clock_s[machine])) / base + 0.003
-    in_truth = (1 - lengths[lit & down].sum() / base, 1 - lengths[lit & (down | excused)].sum() / use)
+    stood = STEP * (lit & down & ~excused).sum(), STEP * (lit & (down | excused)).sum()
+    in_truth = (1 - stood[0] / base, 1 - stood[1] / use)
     for share, bounds in zip(in_truth, (found.equipment, found.all_causes), strict=True):
         tally.widths.append(bounds.high - bounds.low)
         if not bounds.low - slack <= share <= bounds.high + slack:
