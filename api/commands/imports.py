@@ -25,7 +25,9 @@ def register(parent: CommandLine) -> None:
 @app.command()
 def settlement(
     file: ImportFile,
-    layout: Annotated[str, typer.Option("--layout", help="列布局的名称")] = "standard",
+    layout: Annotated[
+        str, typer.Option("--layout", help="列名对照：页面上保存的供电公司名称，standard，或 .toml 文件")
+    ] = "standard",
     data: DataOption = None,
     config: ConfigOption = None,
     *,

@@ -11,6 +11,7 @@ from api.commands.output import ConfigOption, DataOption, JsonOption, run_operat
 def register(app: CommandLine) -> None:
     """Add the commands of this module."""
     app.command()(close)
+    app.command()(reconcile)
     app.command()(verify)
 
 
@@ -23,6 +24,17 @@ def close(
 ) -> None:
     """把每个村的这个月办到下一道需要人决定的关口，并说明在等什么；重复运行不会改变什么。"""
     run_operation("close", {"month": month}, data=data, config=config, as_json=as_json)
+
+
+def reconcile(
+    month: Annotated[str, typer.Argument(help="月份，例如 2026-10")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """逐站核对逆变器、关口表、结算单和到账，列出差异和可能的原因，最大的在前；重复运行不会重复登记。"""
+    run_operation("reconcile", {"month": month}, data=data, config=config, as_json=as_json)
 
 
 def verify(data: DataOption = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:

@@ -22,6 +22,7 @@ from api.operations.money import close, receipts, statement, verify
 from api.operations.parameters import list_parameters, set_parameter
 from api.operations.people import registry
 from api.operations.plans import publish_plan
+from api.operations.reconciling import reconcile
 from api.operations.series import coverage, series
 from api.operations.store import retire, statistics
 from api.operations.upkeep import indicators, plan_add, plan_cancel, plan_list, report
@@ -54,6 +55,7 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "import-receipts": receipts,
     "import-registry": registry,
     "close": close,
+    "reconcile": reconcile,
     "coverage": coverage,
     "series": series,
     "store-info": statistics,

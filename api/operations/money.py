@@ -12,8 +12,9 @@ from distribution.money import yuan
 from distribution.settlement.columns import load_layout
 from distribution.settlement.import_events import import_event, refusal_event
 from distribution.settlement.imports import ImportResult, import_statement
+from distribution.settlement.intake.layouts import layout_named
 from distribution.settlement.receipts import import_receipts
-from distribution.settlement.statements import read_statement
+from distribution.settlement.statements import stream_statement
 from distribution.verification import verify as verify_money
 from documents.refusal import FileRefusedError
 from registry import audit
@@ -63,11 +64,15 @@ def verify(services: Services) -> Outcome:
 
 
 def statement(services: Services, *, file: str, layout: str = "standard", dry_run: bool = False) -> Outcome:
-    """Import a grid statement (CSV or Excel); a bad row keeps out its station and month only."""
+    """Import a grid statement (CSV or Excel); a bad row keeps out its station and month only.
+
+    `layout` is a company whose columns were mapped on the page, a shipped layout, or a TOML file's path.
+    """
 
     def run(path: Path) -> ImportResult:
-        content = path.read_bytes()
-        read = read_statement(content, path.name, load_layout(layout))
+        with services.database.reading() as session:
+            chosen = layout_named(session, SYSTEM, layout)
+        read = stream_statement(path, chosen)
         with services.database.transaction() as session:
             return import_statement(session, SYSTEM, read, services.clock(), dry_run=dry_run)
 

@@ -70,6 +70,9 @@ def filled(county: County, path: str) -> str:
     question = {
         "/energy": f"?period={MONTH}",
         "/settlements": f"?month={MONTH}",
+        "/match-results": f"?month={MONTH}",
+        "/differences": f"?month={MONTH}",
+        "/statement-lines": f"?month={MONTH}",
         "/allocations": f"?month={MONTH}",
         "/trial": f"?month={MONTH}",
         "/indicators": f"?month={MONTH}",
