@@ -63,7 +63,7 @@ bench-%: test-tools
 soak: test-tools ## the long proofs, in full
 	@SUNLEDGER_SOAK=1 $(BIN)/pytest -n 2 --dist worksteal -q -m soak --timeout 0
 
-guide-pictures: test-tools ## make the pictures of the guide 接入一个电站 anew
+guide-pictures: test-tools ## make the pictures of the guides 接入一个电站 and 运维工单 anew
 	@$(BIN)/python -m tests.guide_pictures
 
 screenshot: test-tools ## make the picture of the README anew

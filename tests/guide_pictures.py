@@ -1,4 +1,4 @@
-"""Makes the pictures of the guide 接入一个电站: `python -m tests.guide_pictures` (or `make guide-pictures`).
+"""Makes the pictures of the guides 接入一个电站 and 运维工单 (`make guide-pictures`).
 
 Everything in them is real: a device that answers over TCP, the commands as they print, a living demo county
 into which the device is taken. Only the nameplate is drawn.
@@ -28,6 +28,7 @@ from collector.sheet import TEMPLATE, sheet_data, sheet_of
 from documents.pdf import font_directory
 from tests.collector.register_server import CASES, RegisterServer, recorded
 from tests.living import browser, free_port, living_demo, log_in, sunledger
+from tests.upkeep_pictures import take_pictures
 
 TARGET = Path(__file__).parents[1] / "docs" / "images" / "connect"
 LIVE_SECONDS = 50
@@ -145,6 +146,7 @@ def county_pictures(opened: Browser, folder: Path, port: int) -> None:
         refused = page.locator("section:has(h2:has-text('被拒绝的 DTU'))")
         refused.screenshot(path=TARGET / "5-refused-dtu.jpg", type="jpeg", quality=80)
         page.close()
+        take_pictures(opened, demo)
 
 
 def pictures(opened: Browser, folder: Path, port: int) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from dashboards.alarm_words import AlarmLine, alarm_line, money_for
 from dashboards.web import Crumb, NotFoundError, check_form, reading, redirect, render, requires, services_of
 from monitoring.alarms.acknowledging import AlarmError, acknowledge
-from monitoring.alarms.kinds import ACTION_WORDS, KIND_WORDS, LEVEL_WORDS, AlarmAction
+from monitoring.alarms.kinds import ACTION_WORDS, LEVEL_WORDS, AlarmAction
 from monitoring.alarms.reads import Alarm, AlarmEvent, AlarmFilter, alarm, alarms, history
 from monitoring.work_orders.reads import OrderFilter, WorkOrder, work_orders
 from registry.actors import Actor, Permission
@@ -36,7 +36,6 @@ class AlarmView:
     words: dict[AlarmAction, str]
     explained: tuple[AlarmLine, ...]
     orders: Sequence[WorkOrder]
-    title_of_order: str
     may_acknowledge: bool
     may_dispatch: bool
     message: str
@@ -66,7 +65,6 @@ def _page(
         words=dict(ACTION_WORDS),
         explained=tuple(alarm_line(one, tariffs, now) for one in inside),
         orders=orders,
-        title_of_order=f"{found.device_name or '全站'}{KIND_WORDS[found.kind]}，到场检查",
         may_acknowledge=found.open and not found.acknowledged and actor.may(Permission.ACKNOWLEDGE_EVENTS),
         may_dispatch=bool(found.open and found.station_id and not running)
         and actor.may(Permission.DISPATCH_WORK_ORDERS),

@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 from dashboards.moments import field_value, read_moment
 from dashboards.web import Crumb, NotFoundError, check_form, reading, redirect, render, requires, services_of
+from monitoring.alarms.kinds import KIND_WORDS
+from monitoring.alarms.reads import Alarm, alarm
 from monitoring.work_orders.orders import NewOrder, WorkOrderError, open_order
 from registry.actors import Actor, Permission
 from registry.parameters import Place, value_on
@@ -46,7 +48,6 @@ class Asked(BaseModel):
     station: str = ""
     device: str = ""
     alarm: str = ""
-    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,20 @@ def _page(request: Request, view: NewOrderView) -> HTMLResponse:
     return render(request, "running/work_order_new.html", "派工单", crumbs=crumbs, view=view)
 
 
+def _title(answered: Alarm | None) -> str:
+    """Return what is to be done about an alarm, as the form proposes it; nothing for an order by hand."""
+    if answered is None:
+        return ""
+    return f"{answered.device_name or '全站'}{KIND_WORDS[answered.kind]}，到场检查"
+
+
 @router.get("/work-orders/new")
 def show_form(
     request: Request, actor: Dispatcher, session: Reading, asked: Annotated[Asked, Query()]
 ) -> HTMLResponse:
     """Show the form, filled in as far as the address says."""
-    draft = Draft(asked.station, asked.device, asked.alarm, asked.title)
+    answered = alarm(session, actor, asked.alarm) if asked.alarm else None
+    draft = Draft(asked.station, asked.device, asked.alarm, _title(answered))
     return _page(request, _view(session, actor, draft, services_of(request).clock()))
 
 

@@ -1,6 +1,7 @@
 """Alarms on pages: found by filters, told in sentences with money, acknowledged once."""
 
 import re
+from html import unescape
 
 import pytest
 
@@ -93,3 +94,11 @@ def test_an_alarm_leads_to_its_work_order_and_to_a_new_one(browse, told):
     again = browser.post("/work-orders/new", page=form, **given)
     assert again.status_code == 409
     assert "已经派了工单" in again.text
+
+
+def test_the_link_beside_an_alarm_opens_a_form_that_says_what_to_do(browse, county):
+    browser = browse("county")
+    link = re.search(r'href="(/work-orders/new\?[^"]+)"', browser.get("/alarms").text)
+    assert link, "no alarm waits for an order"
+    form = browser.get(unescape(link[1])).text
+    assert re.search(r'name="title"[^>]*value="[^"]+，到场检查"', form)
