@@ -5,6 +5,7 @@ Energies are turned into kWh and powers into kW here, at the edge where layout b
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from monitoring.curves import DayCurves, EnergyBar
@@ -12,6 +13,7 @@ from store.periods import SHANGHAI
 
 _STEPS_AN_HOUR = 4
 _COMPLETE = 0.98
+_FEN_PER_YUAN = 100
 
 
 def power_chart(curves: DayCurves) -> dict[str, Any]:
@@ -56,6 +58,43 @@ def energy_chart(
                 "look": "main",
                 "values": [_thousandth(bar.energy_wh) for bar in bars],
                 "partial": [bar.completeness < _COMPLETE for bar in bars],
+            }
+        ],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One bar of a waterfall: an amount that stands by itself, or a change [fen] from the bar before."""
+
+    label: str
+    amount_fen: int | None
+    is_change: bool = False
+
+
+def waterfall_chart(name: str, steps: Sequence[Step]) -> dict[str, Any]:
+    """Return amounts in yuan as a waterfall: changes hang between the amounts that they lead to."""
+    level, base = 0, []
+    for step in steps:
+        amount = step.amount_fen or 0
+        base.append(min(level, level + amount) if step.is_change else 0)
+        level = level + amount if step.is_change else amount
+    return {
+        "kind": "waterfall",
+        "label_name": "环节",
+        "unit": "元",
+        "digits": 2,
+        "labels": [step.label for step in steps],
+        "label_every": 1,
+        "base": [value / _FEN_PER_YUAN for value in base],
+        "series": [
+            {
+                "name": name,
+                "look": "main",
+                "values": [
+                    None if step.amount_fen is None else step.amount_fen / _FEN_PER_YUAN for step in steps
+                ],
+                "partial": [step.is_change for step in steps],
             }
         ],
     }

@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 from dashboards.filters import day
 from distribution.approval.runs import Run, runs
 from distribution.approval.states import BOOKED, RunState
+from distribution.settlement.matching.results import match_results
 from distribution.settlement.reads import receipts
+from distribution.settlement.reconciliation import discrepancies
 from distribution.types import Settlement
 from registry.actors import Actor, Permission
 from registry.divisions import villages
@@ -167,11 +169,13 @@ def month_work(session: Session, actor: Actor, month: str, bills: Sequence[Settl
 
 def _settlement_steps(session: Session, actor: Actor, month: str, billed: int) -> tuple[WorkStep, ...]:
     expected = len(stations(session, actor))
-    address = f"/settlements?month={month}"
+    open_ones = {one.station_id for one in discrepancies(session, actor, month=month, open_only=True)}
+    results = match_results(session, actor, month=month)
+    settled = sum(one.settlement_id is not None and one.station_id not in open_ones for one in results)
     imported = _step(
         "导入电费单", (billed, expected), "站", f"/settlements/import?month={month}", "导入电费单"
     )
-    reconciled = _step("对账", (billed, expected), "站已比对", address, "查看对账")
+    reconciled = _step("对账", (settled, expected), "站相符", f"/reconciliation?month={month}", "去对账")
     return imported, reconciled
 
 

@@ -42,6 +42,7 @@ _GROUPS: dict[str, tuple[tuple[str, str, Permission], ...]] = {
     ),
     "/settlements": (
         ("电费结算", "/settlements", Permission.VIEW_MONEY),
+        ("对账", "/reconciliation", Permission.VIEW_MONEY),
         ("电量调整", "/energy-adjustments", Permission.VIEW_MONEY),
     ),
     "/households": (

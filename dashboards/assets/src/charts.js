@@ -35,7 +35,8 @@ function tooltip(model, size) {
     confine: true,
     textStyle: { fontSize: size, color: INK },
     formatter: (items) => {
-      const lines = items.map(
+      const named = items.filter((item) => model.kind !== "waterfall" || item.seriesIndex === 1);
+      const lines = named.map(
         (item) => `${item.seriesName}  ${decimals(valueOf(item), model.digits)} ${model.unit}`,
       );
       return [items[0].axisValueLabel, ...lines].join("\n");
@@ -84,7 +85,7 @@ function xAxis(model, size) {
     axisLabel: { color: FAINT, fontSize: size, interval: model.label_every ? everyNth(model) : "auto", hideOverlap: true },
     axisTick: { show: false },
     axisLine: { lineStyle: { color: "#9aa3aa" } },
-    boundaryGap: model.kind === "bars",
+    boundaryGap: model.kind !== "lines",
   };
 }
 
@@ -120,6 +121,34 @@ function barSeries(series) {
   };
 }
 
+// A waterfall: every step stands on what the steps before it left, which `base` says.
+function waterfallSeries(model) {
+  const steps = model.series[0];
+  const look = (index) => (steps.partial[index] ? PARTIAL : { color: LOOKS.main.color });
+  return [
+    { type: "bar", stack: "step", data: model.base, silent: true, itemStyle: { color: "transparent" }, barMaxWidth: 56 },
+    {
+      name: steps.name,
+      type: "bar",
+      stack: "step",
+      barMaxWidth: 56,
+      data: steps.values.map((value, index) => ({ value: value === null ? null : Math.abs(value), itemStyle: look(index) })),
+      label: {
+        show: true,
+        position: "top",
+        fontSize: fontSize(),
+        color: INK,
+        formatter: (item) => decimals(steps.values[item.dataIndex], model.digits),
+      },
+    },
+  ];
+}
+
+function seriesOf(model) {
+  if (model.kind === "waterfall") return waterfallSeries(model);
+  return model.series.map(model.kind === "bars" ? barSeries : lineSeries);
+}
+
 function draw(figure) {
   const model = JSON.parse(figure.querySelector("script[type='application/json']").textContent);
   const box = figure.querySelector(".chart-canvas");
@@ -129,7 +158,7 @@ function draw(figure) {
   chart.setOption({
     ...baseOption(model, size, box.clientWidth),
     xAxis: xAxis(model, size),
-    series: model.series.map(model.kind === "bars" ? barSeries : lineSeries),
+    series: seriesOf(model),
   });
   window.addEventListener("resize", () => chart.resize());
   window.addEventListener("beforeprint", () => chart.resize({ width: 640 }));

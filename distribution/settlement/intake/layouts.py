@@ -144,7 +144,12 @@ def layout_named(session: Session, actor: Actor, name: str) -> Layout:
     saved = {one.company: one.layout for one in saved_layouts(session, actor)}
     if name in saved:
         return saved[name]
-    return load_layout(Path(name) if name.endswith(".toml") else name)
+    if name.endswith(".toml"):
+        return load_layout(Path(name))
+    if not name.isidentifier():
+        how = "请选用保存过的供电公司，或在导入页保存一份列名对照"
+        raise ProblemsError([Problem(name, "没有这家供电公司的列名对照", how)])
+    return load_layout(name)
 
 
 def heading_choice(source: bytes, file_name: str) -> HeadingChoice:
