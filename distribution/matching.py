@@ -30,7 +30,7 @@ from distribution.settlement.matching.evidence import (
     Money,
     Tolerances,
 )
-from distribution.settlement.matching.judging import EXCEPTED, Difference, Verdict, judge
+from distribution.settlement.matching.judging import EXCEPTED, WAITING, Difference, Verdict, judge
 from distribution.settlement.matching.losses import agreed_shares, learnt
 from distribution.settlement.matching.results import Owner, newest_results, write_results
 from distribution.settlement.metering.readings import metered_energy
@@ -294,7 +294,7 @@ def _with_days(
 
 
 def _with_checks(verdict: Verdict, warned: tuple[Difference, ...]) -> Verdict:
-    if not warned:
+    if not warned or verdict.state == WAITING:
         return verdict
     return Verdict(EXCEPTED, (*verdict.differences, *warned))
 

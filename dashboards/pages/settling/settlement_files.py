@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
+from dashboards.reconciling import run_match
 from dashboards.web import Crumb, NotFoundError, check_form, reading, render, requires, services_of
 from distribution.settlement.intake.layouts import SavedLayout, saved_layouts
 from distribution.settlement.intake.undo import ImportedFile, UndoResult, imported_files, undo_statement
@@ -58,12 +59,14 @@ def show_files(request: Request, actor: Reader, session: Reading) -> HTMLRespons
 def take_back(
     request: Request, actor: Importer, sha256: str, reason: Annotated[str, Form(max_length=200)] = ""
 ) -> Response:
-    """Take a file back as far as nothing was built on it, and say what stays."""
+    """Take a file back as far as nothing was built on it, match its months again, and say what stays."""
     services = services_of(request)
     with services.database.transaction() as session:
         try:
             result = undo_statement(session, actor, sha256, reason, services.clock())
         except LookupError as error:
             raise NotFoundError(str(error)) from error
+    for month in result.months:
+        run_match(services, actor, month)
     with services.database.reading() as session:
         return _page(request, session, actor, result)

@@ -75,10 +75,11 @@ class ImportedFile:
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """What taking a file back did: new revisions by id, and the bills that it left as they are, with why."""
+    """What taking a file back did: new revisions by id, bills left as they are with why, and the months."""
 
     undone: tuple[str, ...]
     problems: tuple[Problem, ...]
+    months: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +154,18 @@ def undo_statement(session: Session, actor: Actor, sha256: str, reason: str, now
     if not brought:
         raise LookupError(f"辖区内没有由文件 {sha256[:12]} 导入的结算单")
     places = {one.id: one for one in stations(session, actor)}
-    undone: list[str] = []
+    undone: list[Bill] = []
     problems = [_revised_since(places[row.station_id], row) for row, holds in brought if not holds]
     standing = [row for row, holds in brought if holds]
     for start in range(0, len(standing), _STATIONS_AT_ONCE):
         bills, refused = _reverted(session, standing[start : start + _STATIONS_AT_ONCE], places, reason)
         write_bills(session, actor, bills, now)
-        undone += [bill.id for bill in bills]
+        undone += bills
         problems += refused
     if undone:
         _record(session, actor, (sha256, reason.strip(), len(undone)), now)
-    return UndoResult(tuple(undone), tuple(problems))
+    months = tuple(sorted({bill.month for bill in undone}))
+    return UndoResult(tuple(bill.id for bill in undone), tuple(problems), months)
 
 
 def _revised_since(place: Station, row: SettlementRow) -> Problem:

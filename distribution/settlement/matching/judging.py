@@ -65,8 +65,10 @@ class Verdict:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Compare everything that is known of a station's month."""
+    """Compare everything that is known of a station's month, once the month is over."""
     period = Period.parse(evidence.month)
+    if evidence.on < period.end:
+        return Verdict(WAITING)
     if evidence.bill is None:
         return _without_bill(evidence, period)
     differences = [

@@ -322,6 +322,8 @@ def _fate(
     """Return a line's fate and reason; a match of an earlier revision says nothing of this one."""
     if result is None or result.settlement_id != settlement_id:
         return "waiting", "这张结算单还没有比对"
+    if result.state == WAITING:
+        return "waiting", "月份还没有结束"
     found = outcomes.get(result.id, [])
     open_ones = [reason for outcome, reason in found if not outcome]
     if open_ones:
