@@ -20,7 +20,7 @@ from distribution.settlement.bank.tables import BankDifferenceRow
 from distribution.settlement.checks import CHECKS, Finding, check_rows
 from distribution.settlement.columns import Heading, Places
 from distribution.settlement.intake.facts import FactBook, Present, last_readings, present_bills
-from distribution.settlement.matching.causes import Cause
+from distribution.settlement.matching.causes import CAUSE_LABELS, Cause
 from distribution.settlement.matching.evidence import (
     PPM,
     Evidence,
@@ -35,7 +35,7 @@ from distribution.settlement.matching.losses import agreed_shares, learnt
 from distribution.settlement.matching.results import Owner, newest_results, write_results
 from distribution.settlement.metering.readings import metered_energy
 from distribution.settlement.reads import settlements
-from distribution.settlement.reconciliation import Resolution, resolve_discrepancy
+from distribution.settlement.reconciliation import Resolution, discrepancies, resolve_discrepancy
 from distribution.settlement.statements import StatementRow
 from distribution.settlement.tables import ReceiptRow
 from distribution.settlement.tariffs.prices import place_of
@@ -93,16 +93,34 @@ def match_month(  # noqa: PLR0913, the circumstances may be left out
     """Match every station of the actor's area for a month; returns the new differences.
 
     The month's energy is frozen once the month is over; repeating the match records nothing twice. Without
-    `circumstances` those of the last match hold.
+    `circumstances` those of the last match hold. The month before is judged again where an energy of it is
+    open, because this month's bill may tell what was behind it.
     """
+    new = _match(database, series, actor, (month, now), circumstances)
+    before = str(Period.parse(month).previous())
+    with database.reading() as session:
+        doubtful = discrepancies(session, actor, month=before, open_only=True)
+    if any(one.unit == "Wh" for one in doubtful):
+        new += _match(database, series, actor, (before, now), None)
+    return new
+
+
+def _match(
+    database: Database,
+    series: SeriesStore | None,
+    actor: Actor,
+    when: tuple[str, datetime],
+    circumstances: Circumstances | None,
+) -> tuple[str, ...]:
+    month, now = when
     period = Period.parse(month)
     with database.reading() as session:
         gathered = _gather(session, actor, period, now)
+        wrong = _wrong_clocks(session, actor, month) if circumstances is None else circumstances.wrong_clocks
     measured, metered = measured_month(database, series, gathered.plant, period, now)
     curtailed = gathered.curtailed
     if circumstances is not None and series is not None:
         curtailed = energy_within(series, gathered.plant, circumstances.orders)
-    wrong = frozenset() if circumstances is None else circumstances.wrong_clocks
     found = [
         _evidence(gathered, place, (month, now), (measured, {**gathered.by_hand, **metered}), curtailed)
         for place in gathered.stations
@@ -116,6 +134,12 @@ def match_month(  # noqa: PLR0913, the circumstances may be left out
     ]
     with database.transaction() as session:
         return write_results(session, actor, complete, gathered.owner, now)
+
+
+def _wrong_clocks(session: Session, actor: Actor, month: str) -> frozenset[str]:
+    """Return the stations whose clock the last match of a month found to be behind a difference."""
+    found = discrepancies(session, actor, month=month)
+    return frozenset(one.station_id for one in found if one.cause_name == CAUSE_LABELS[Cause.CLOCK])
 
 
 def _gather(session: Session, actor: Actor, period: Period, now: datetime) -> _Gathered:
@@ -140,7 +164,7 @@ def _gather(session: Session, actor: Actor, period: Period, now: datetime) -> _G
         _by_hand(session, actor, month),
         multipliers,
         {station_id: row.curtailed_wh for station_id, row in last.items()},
-        _checked(session, actor, [one for one in places if one.id in bills], bills, month),
+        _checked(session, FactBook(book, meters), [one for one in places if one.id in bills], bills),
         Owner(DEFAULT_OWNER, local_date(now) + timedelta(days=0 if days is None else int(days.value))),
         _off(session, ids, str(period.previous())),
         _off(session, ids, str(period.next())),
@@ -204,14 +228,14 @@ def _by_hand(session: Session, actor: Actor, month: str) -> dict[str, Metered]:
 
 
 def _checked(
-    session: Session, actor: Actor, places: Sequence[Station], bills: Mapping[str, Settlement], month: str
+    session: Session, facts: FactBook, places: Sequence[Station], bills: Mapping[str, Settlement]
 ) -> dict[str, tuple[Difference, ...]]:
     """Return what the checks that only warn find in the bills of a month, by station."""
-    before = str(Period.parse(month).previous())
-    facts = FactBook(session, actor)
     found: dict[str, tuple[Difference, ...]] = {}
     for start in range(0, len(places), _STATIONS_AT_ONCE):
         some = places[start : start + _STATIONS_AT_ONCE]
+        month = bills[some[0].id].month
+        before = str(Period.parse(month).previous())
         present: dict[tuple[str, str], Present] = present_bills(session, [one.id for one in some], [before])
         readings = last_readings(session, present)
         for place in some:

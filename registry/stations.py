@@ -5,9 +5,10 @@ that hosts it or a village that holds a share in it. Energy and states are `moni
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -258,9 +259,14 @@ def station_in_area(actor: Actor) -> ColumnElement[bool]:
 def stations(session: Session, actor: Actor) -> tuple[Station, ...]:
     """Return the stations of the actor's area, by division code and name."""
     actor.require(Permission.VIEW_STATIONS)
-    statement = select(StationRow).where(station_in_area(actor))
+    statement = select(*_columns(Station, StationRow)).where(station_in_area(actor))
     statement = statement.order_by(StationRow.division_code, StationRow.name, StationRow.id)
-    return tuple(as_record(Station, row) for row in session.scalars(statement))
+    return tuple(Station(*row) for row in session.execute(statement))
+
+
+def _columns(record: type[Any], row: type[Any]) -> list[Any]:
+    """Return the columns of a record in its order: a list of many needs no object of the table."""
+    return [getattr(row, one.name) for one in fields(record)]
 
 
 def station(session: Session, actor: Actor, station_id: str) -> Station | None:
@@ -276,7 +282,7 @@ def devices(
 ) -> tuple[Device, ...]:
     """Return the devices of the actor's stations, removed ones too unless `on` names a day."""
     actor.require(Permission.VIEW_STATIONS)
-    statement = select(DeviceRow).join(StationRow).where(station_in_area(actor))
+    statement = select(*_columns(Device, DeviceRow)).join(StationRow).where(station_in_area(actor))
     if station_id is not None:
         statement = statement.where(DeviceRow.station_id == station_id)
     if on is not None:
@@ -284,7 +290,7 @@ def devices(
             DeviceRow.installed_on <= on, or_(DeviceRow.removed_on.is_(None), DeviceRow.removed_on > on)
         )
     statement = statement.order_by(DeviceRow.station_id, DeviceRow.position, DeviceRow.installed_on)
-    return tuple(as_record(Device, row) for row in session.scalars(statement.order_by(DeviceRow.id)))
+    return tuple(Device(*row) for row in session.execute(statement.order_by(DeviceRow.id)))
 
 
 def device(session: Session, actor: Actor, device_id: str) -> Device | None:
@@ -298,13 +304,14 @@ def device(session: Session, actor: Actor, device_id: str) -> Device | None:
 def revenue_meters(session: Session, actor: Actor, station_id: str | None = None) -> tuple[RevenueMeter, ...]:
     """Return the revenue meters of the actor's stations with their replacement history."""
     actor.require(Permission.VIEW_STATIONS)
-    statement = select(RevenueMeterRow).join(StationRow).where(station_in_area(actor))
+    statement = select(*_columns(RevenueMeter, RevenueMeterRow)).join(StationRow)
+    statement = statement.where(station_in_area(actor))
     if station_id is not None:
         statement = statement.where(RevenueMeterRow.station_id == station_id)
     statement = statement.order_by(
         RevenueMeterRow.station_id, RevenueMeterRow.installed_on, RevenueMeterRow.id
     )
-    return tuple(as_record(RevenueMeter, row) for row in session.scalars(statement))
+    return tuple(RevenueMeter(*row) for row in session.execute(statement))
 
 
 def shares(session: Session, station_id: str, on: date) -> tuple[StationShare, ...]:

@@ -27,7 +27,8 @@ from distribution.settlement.statements import StatementFile, StatementRow
 from distribution.settlement.tables import StatementFileRow
 from distribution.types import Component
 from registry.actors import Actor, Permission
-from registry.stations import Station, stations
+from registry.parameters import ValueBook
+from registry.stations import Station, revenue_meters, stations
 from store.problem import Problem
 
 STATIONS_AT_ONCE = 200
@@ -128,7 +129,7 @@ class _Batch:
     def __init__(self, session: Session, actor: Actor, statement: StatementFile) -> None:
         self._session, self._statement = session, statement
         self._stations = stations_by_account(session, actor)
-        self._facts = FactBook(session, actor)
+        self._facts = FactBook(ValueBook(session), revenue_meters(session, actor))
         self.added: list[str] = []
         self.revised: list[str] = []
         self.unchanged: list[str] = []

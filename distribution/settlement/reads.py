@@ -6,7 +6,7 @@ remittances. A village sees a joint station's figures as its own part.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -28,6 +28,10 @@ from distribution.settlement.tables import (
 from distribution.types import Component, LineDetail, Receivable, Settlement, SettlementLine
 from registry.actors import Actor, Permission, in_area, scope
 from registry.stations import StationRow, station_in_area
+
+_LINE_FIELDS = len(fields(SettlementLine))
+_EXACT_PLACES = [n for n, one in enumerate(fields(SettlementLine)) if one.type is Decimal]
+NO_DETAIL = LineDetail()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,17 +215,28 @@ def _lines(
     same = (SettlementDetailRow.settlement_id == SettlementLineRow.settlement_id) & (
         SettlementDetailRow.line_no == SettlementLineRow.line_no
     )
-    for start in range(0, len(ids), 500):
+    columns = [SettlementLineRow.settlement_id, SettlementDetailRow.settlement_id]
+    columns += [getattr(SettlementLineRow, one.name) for one in fields(SettlementLine)]
+    columns += [getattr(SettlementDetailRow, one.name) for one in fields(LineDetail)]
+    for start in range(0, len(ids), 5_000):
         statement = (
-            select(SettlementLineRow, SettlementDetailRow)
+            select(*columns)
             .outerjoin(SettlementDetailRow, same)
-            .where(SettlementLineRow.settlement_id.in_(ids[start : start + 500]))
+            .where(SettlementLineRow.settlement_id.in_(ids[start : start + 5_000]))
         )
         order = (SettlementLineRow.settlement_id, SettlementLineRow.line_no)
-        for row, detail in session.execute(statement.order_by(*order)):
-            lines[row.settlement_id] += (line_of(row),)
-            details[row.settlement_id] += (LineDetail() if detail is None else detail_of(detail),)
+        for settlement_id, detailed, *values in session.execute(statement.order_by(*order)):
+            lines[settlement_id] += (_line(values[:_LINE_FIELDS]),)
+            details[settlement_id] += (LineDetail(*values[_LINE_FIELDS:]) if detailed else NO_DETAIL,)
     return lines, details
+
+
+def _line(values: Sequence[Any]) -> SettlementLine:
+    """Return a line from its columns in the order of the record; exact figures are kept as text."""
+    exact = list(values)
+    for place in _EXACT_PLACES:
+        exact[place] = Decimal(exact[place])
+    return SettlementLine(*exact)
 
 
 def detail_of(row: SettlementDetailRow) -> LineDetail:
@@ -238,22 +253,7 @@ def detail_of(row: SettlementDetailRow) -> LineDetail:
 
 def line_of(row: SettlementLineRow) -> SettlementLine:
     """Return a stored line of a bill as the record that was hashed."""
-    return SettlementLine(
-        row.account_number,
-        row.meter_number,
-        row.meter_multiplier,
-        Decimal(row.previous_reading),
-        Decimal(row.current_reading),
-        row.exported_energy_wh,
-        Decimal(row.electricity_price),
-        row.electricity_fen,
-        Decimal(row.subsidy_price),
-        row.subsidy_fen,
-        row.local_subsidy_fen,
-        row.tax_fen,
-        row.adjustment_fen,
-        row.tariff_window,
-    )
+    return _line([getattr(row, one.name) for one in fields(SettlementLine)])
 
 
 def receivable_parts(session: Session, settlement_id: str) -> dict[Component, dict[str, int]]:

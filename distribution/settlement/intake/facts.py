@@ -5,7 +5,7 @@ values in force. It judges nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -17,9 +17,8 @@ from distribution.settlement.statements import StatementRow
 from distribution.settlement.tables import ReceiptRow, ReceivableRow, SettlementLineRow, SettlementRow
 from distribution.settlement.tariffs import prices
 from distribution.types import Component
-from registry.actors import Actor
 from registry.parameters import ValueBook
-from registry.stations import Station, StationShare, revenue_meters, shares_ever
+from registry.stations import RevenueMeter, Station, StationShare, shares_ever
 from store.periods import Period
 
 Key = tuple[str, str]
@@ -137,10 +136,10 @@ def _pieces(ids: Sequence[str], size: int = 500) -> list[Sequence[str]]:
 class FactBook:
     """The facts of the checks, from the registry and the values in force."""
 
-    def __init__(self, session: Session, actor: Actor) -> None:
-        self._book = ValueBook(session)
+    def __init__(self, book: ValueBook, meters: Iterable[RevenueMeter]) -> None:
+        self._book = book
         self._multipliers: dict[str, dict[str, int]] = defaultdict(dict)
-        for meter in revenue_meters(session, actor):
+        for meter in meters:
             self._multipliers[meter.station_id][meter.meter_number] = meter.meter_multiplier
 
     def of(

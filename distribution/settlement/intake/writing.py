@@ -7,9 +7,9 @@ Owns the one form in which a revision is stored and hashed. Whether it may be st
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import insert
+from sqlalchemy import Table, insert
 from sqlalchemy.orm import Session
 
 from distribution.money import split
@@ -19,6 +19,7 @@ from distribution.types import Component, LineDetail, SettlementLine
 from registry.actors import Actor
 from registry.stations import StationShare
 from store.canonical import content_hash
+from store.db import Base
 
 _EXACT = ("previous_reading", "current_reading", "electricity_price", "subsidy_price")
 _LINE_FIELDS = tuple(one.name for one in fields(SettlementLine))
@@ -100,7 +101,7 @@ def write_bills(session: Session, actor: Actor, bills: Sequence[Bill], now: date
     """Store revisions with everything that belongs to them."""
     if not bills:
         return
-    session.execute(insert(SettlementRow), [_settlement(actor, bill, now) for bill in bills])
+    session.execute(insert(_table(SettlementRow)), [_settlement(actor, bill, now) for bill in bills])
     lines, details = [], []
     for bill in bills:
         for number, one in enumerate(bill.lines, start=1):
@@ -120,7 +121,12 @@ def write_bills(session: Session, actor: Actor, bills: Sequence[Bill], now: date
     ]
     for table, values in ((SettlementLineRow, lines), (SettlementDetailRow, details), (ReceivableRow, parts)):
         if values:
-            session.execute(insert(table), values)
+            session.execute(insert(_table(table)), values)
+
+
+def _table(row: type[Base]) -> Table:
+    """Return the table behind a row: many rows are written without an object for each."""
+    return cast(Table, row.__table__)
 
 
 def _settlement(actor: Actor, bill: Bill, now: datetime) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Table, func, insert, select
 from sqlalchemy.orm import Session
 
 from distribution.settlement.matching.evidence import PPM, Evidence
@@ -200,7 +200,7 @@ class _Written:
             (DiscrepancyEventRow, self.events),
         ):
             if values:
-                session.execute(insert(table), values)
+                session.execute(insert(cast(Table, table.__table__)), values)
 
 
 def _values(evidence: Evidence, verdict: Verdict) -> dict[str, Any]:

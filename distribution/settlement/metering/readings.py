@@ -201,13 +201,15 @@ def metered_energy(session: Session, actor: Actor, month: str) -> tuple[MeterEne
     taken, at most `NEAR_DAYS` off; a meter without both, or that went backwards, has no figure.
     """
     period = Period.parse(month)
-    multipliers = {
-        (one.station_id, one.meter_number): one.meter_multiplier for one in revenue_meters(session, actor)
-    }
     mine: dict[tuple[str, str], list[MeterReading]] = defaultdict(list)
     for one in readings(session, actor):
         if one.holds:
             mine[(one.station_id, one.meter_number)].append(one)
+    if not mine:
+        return ()
+    multipliers = {
+        (one.station_id, one.meter_number): one.meter_multiplier for one in revenue_meters(session, actor)
+    }
     found = (_energy(place, period, taken, multipliers) for place, taken in sorted(mine.items()))
     return tuple(one for one in found if one is not None)
 
