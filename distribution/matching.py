@@ -31,7 +31,7 @@ from distribution.settlement.matching.evidence import (
     Tolerances,
 )
 from distribution.settlement.matching.judging import EXCEPTED, WAITING, Difference, Verdict, judge
-from distribution.settlement.matching.losses import agreed_shares, learnt
+from distribution.settlement.matching.losses import agreed_losses, learnt
 from distribution.settlement.matching.results import Owner, newest_results, write_results
 from distribution.settlement.metering.readings import metered_energy
 from distribution.settlement.reads import settlements
@@ -100,22 +100,25 @@ def match_month(  # noqa: PLR0913, the circumstances may be left out
     before = str(Period.parse(month).previous())
     with database.reading() as session:
         doubtful = discrepancies(session, actor, month=before, open_only=True)
-    if any(one.unit == "Wh" for one in doubtful):
-        new += _match(database, series, actor, (before, now), None)
+    again = frozenset(one.station_id for one in doubtful if one.unit == "Wh")
+    if again:
+        new += _match(database, series, actor, (before, now), None, again)
     return new
 
 
-def _match(
+def _match(  # noqa: PLR0913, PLR0917, a month as it is given to `match_month`
     database: Database,
     series: SeriesStore | None,
     actor: Actor,
     when: tuple[str, datetime],
     circumstances: Circumstances | None,
+    only: frozenset[str] | None = None,
 ) -> tuple[str, ...]:
+    """Match every station of the area, or only those named."""
     month, now = when
     period = Period.parse(month)
     with database.reading() as session:
-        gathered = _gather(session, actor, period, now)
+        gathered = _gather(session, actor, (period, now), only)
         wrong = _wrong_clocks(session, actor, month) if circumstances is None else circumstances.wrong_clocks
     measured, metered = measured_month(database, series, gathered.plant, period, now)
     curtailed = gathered.curtailed
@@ -142,21 +145,25 @@ def _wrong_clocks(session: Session, actor: Actor, month: str) -> frozenset[str]:
     return frozenset(one.station_id for one in found if one.cause_name == CAUSE_LABELS[Cause.CLOCK])
 
 
-def _gather(session: Session, actor: Actor, period: Period, now: datetime) -> _Gathered:
+def _gather(
+    session: Session, actor: Actor, when: tuple[Period, datetime], only: frozenset[str] | None
+) -> _Gathered:
     actor.require(Permission.VIEW_MONEY)
+    period, now = when
     month = str(period)
-    places = stations(session, actor)
+    places = tuple(one for one in stations(session, actor) if only is None or one.id in only)
     ids = [one.id for one in places]
-    meters = revenue_meters(session, actor)
+    chosen = set(ids)
+    meters = [one for one in revenue_meters(session, actor) if one.station_id in chosen]
     bills = {one.station_id: one for one in settlements(session, actor, month=month)}
     book = ValueBook(session)
-    shares = agreed_shares(session, ids, month)
+    shares = agreed_losses(session, ids, month)
     multipliers = {one.station_id: one.meter_multiplier for one in meters if one.removed_on is None}
     last = newest_results(session, ids, month)
     days = book.on("exception_days", local_date(now), place_of(places[0])) if places else None
     return _Gathered(
         places,
-        Plant.of(devices(session, actor), meters, period),
+        Plant.of((one for one in devices(session, actor) if one.station_id in chosen), meters, period),
         bills,
         _received(session, month),
         {one.id: learnt(shares.get(one.id, ()), _default_loss(book, one, period)) for one in places},

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 EXCEL_EXACT_DIGITS = 15
 _SCIENTIFIC = re.compile(r"^[+-]?\d+(?:\.\d+)?[eE]\+?\d+$")
@@ -54,6 +55,7 @@ class Sheet:
     merged: tuple[str, ...] = ()
 
 
+@cache
 def column_letters(index: int) -> str:
     """Return the letters of a column counted from 0, as A, Z, AA."""
     letters = ""

@@ -368,6 +368,7 @@ class ValueBook:
         for row in session.scalars(select(ParameterValueRow).where(known(ParameterValueRow))):
             self._own.setdefault(row.name, []).append(_own_value(parameter(row.name), row))
         self._found: dict[tuple[str, date, str, str], ParameterValue | None] = {}
+        self._changes: dict[tuple[str, str, str, date, date], tuple[date, ...]] = {}
         self._digits: dict[str, int] = {}
 
     def on(self, name: str, on: date, place: Place) -> ParameterValue | None:
@@ -382,6 +383,13 @@ class ValueBook:
 
     def changes(self, name: str, place: Place, after: date, before: date) -> tuple[date, ...]:
         """Return the days between two days on which another value of a parameter begins in a place."""
+        code = place.division_code[: self._scope_digits(name)]
+        asked = (name, code, place.key, after, before)
+        if asked not in self._changes:
+            self._changes[asked] = self._changed(name, place, after, before)
+        return self._changes[asked]
+
+    def _changed(self, name: str, place: Place, after: date, before: date) -> tuple[date, ...]:
         every = (*self._own.get(name, ()), *parameter(name).values)
         days = {day for value in every for day in (value.valid_from, value.valid_to) if day is not None}
         return tuple(

@@ -7,12 +7,12 @@ agreed when it matched, or when a person has explained its difference, and littl
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from fractions import Fraction
-from statistics import median
+from statistics import median_low
 
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
-from distribution.settlement.matching.evidence import Loss
+from distribution.settlement.matching.evidence import PPM, Loss
 from distribution.settlement.matching.tables import MatchFindingRow, MatchResultRow
 from distribution.settlement.tables import DiscrepancyResolutionRow, DiscrepancyRow
 from store.periods import Period
@@ -20,18 +20,18 @@ from store.periods import Period
 MONTHS_BACK = 12
 MONTHS_NEEDED = 3
 ESTIMATED_PART = 50
-_LEAST, _MOST = Fraction(-5, 100), Fraction(95, 100)
+_LEAST_PPM, _MOST_PPM = -50_000, 950_000
 
 
-def learnt(shares: Collection[Fraction], default: Fraction) -> Loss:
-    """Return the median of the shares lost in agreed months, or the default while there are too few."""
-    if len(shares) < MONTHS_NEEDED:
+def learnt(lost_ppm: Collection[int], default: Fraction) -> Loss:
+    """Return the median of what agreed months lost [ppm], or the default share while there are too few."""
+    if len(lost_ppm) < MONTHS_NEEDED:
         return Loss(default)
-    return Loss(min(max(median(shares), _LEAST), _MOST), len(shares))
+    return Loss(Fraction(min(max(median_low(lost_ppm), _LEAST_PPM), _MOST_PPM), PPM), len(lost_ppm))
 
 
-def agreed_shares(session: Session, station_ids: Collection[str], month: str) -> Mapping[str, list[Fraction]]:
-    """Return, by station, the share lost in each of the agreed months before a month."""
+def agreed_losses(session: Session, station_ids: Collection[str], month: str) -> Mapping[str, list[int]]:
+    """Return, by station, what was lost [ppm] in each of the agreed months before a month."""
     first = Period.parse(month)
     for _ in range(MONTHS_BACK):
         first = first.previous()
@@ -75,8 +75,8 @@ def agreed_shares(session: Session, station_ids: Collection[str], month: str) ->
             ~unexplained,
         )
     )
-    found: dict[str, list[Fraction]] = defaultdict(list)
+    found: dict[str, list[int]] = defaultdict(list)
     for station_id, generated, arrived in session.execute(statement):
         if generated:
-            found[station_id].append(1 - Fraction(arrived, generated))
+            found[station_id].append(PPM - arrived * PPM // generated)
     return found
