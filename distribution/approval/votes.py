@@ -134,7 +134,7 @@ def vote(session: Session, actor: Actor, run_id: str, ballot: Ballot, now: datet
         select(VoteRow).where(VoteRow.run_id == run_id, VoteRow.voter_id == actor.user_id)
     )
     if earlier is not None:
-        return _again(row, earlier, ballot)
+        return _again(session, row, earlier, ballot)
     require_content(row, ballot.content_hash)
     gate = next_gate(gates_of(row), RunState(row.state))
     if gate is None or gate not in GATE_PERMISSIONS:
@@ -164,8 +164,10 @@ def _delegation(
     return given
 
 
-def _again(row: RunRow, earlier: VoteRow, ballot: Ballot) -> Run:
-    if earlier.decision == ballot.decision and earlier.content_hash == ballot.content_hash:
+def _again(session: Session, row: RunRow, earlier: VoteRow, ballot: Ballot) -> Run:
+    proxy = session.get(VoteProxyRow, (row.id, earlier.voter_id))
+    named = ballot.for_user in {"", "" if proxy is None else proxy.delegator_id}
+    if named and (earlier.decision, earlier.content_hash) == (ballot.decision, ballot.content_hash):
         return as_run(row)
     raise VotedAlreadyError(
         f"{earlier.voter_name} 已在“{GATE_NAMES[earlier.gate]}”作过决定，同一批次不能再次表决"
