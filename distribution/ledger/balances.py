@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
 from distribution.ledger.accounts import NEVER_OVERDRAWN, account_name
@@ -21,6 +21,7 @@ from distribution.types import Fund
 from registry.actors import Actor, Permission, in_area
 from store.problem import Problem
 
+_FUNDS = {fund.value: fund for fund in Fund}
 _NEXT_STATES = {"open": {"adjusting", "closed"}, "adjusting": {"closed"}, "closed": set[str]()}
 
 
@@ -55,7 +56,10 @@ def balances(
     if holders:
         statement = statement.where(PostingRow.holder.in_(holders))
     rows = session.execute(statement.group_by(*keys).having(total != 0).order_by(*keys))
-    return tuple(Balance(row[0], row[1], row[2], Fund(row[3]), int(row[4])) for row in rows)
+    return tuple(
+        Balance(place, account, holder, _FUNDS[fund], int(amount))
+        for place, account, holder, fund, amount in rows
+    )
 
 
 def books(session: Session, actor: Actor) -> tuple[str, ...]:
@@ -118,7 +122,7 @@ def verify_books(session: Session, heads: dict[str, list[Head]] | None = None) -
     `heads` are ends of chains that were printed elsewhere (on notices): a book must still contain them.
     """
     problems: list[Problem] = []
-    for book in session.scalars(select(BookRow.book).order_by(BookRow.book)):
+    for book in session.scalars(union(select(BookRow.book), select(JournalRow.book)).order_by("book")):
         hashes, broken = _verify_chain(session, book)
         problems += broken
         for printed in (heads or {}).get(book, []):
@@ -137,15 +141,23 @@ def verify_books(session: Session, heads: dict[str, list[Head]] | None = None) -
 
 def _verify_chain(session: Session, book: str) -> tuple[dict[int, str], list[Problem]]:
     legs: dict[int, list[list[Any]]] = defaultdict(list)
-    statement = select(PostingRow.__table__).where(PostingRow.book == book)
-    for leg in session.execute(statement.order_by(PostingRow.seq, PostingRow.line)):
-        if leg.line == len(legs[leg.seq]) + 1:
-            legs[leg.seq].append([leg.account, leg.holder, leg.fund, leg.amount_fen, leg.line_no])
+    misplaced: set[int] = set()
+    table = PostingRow.__table__
+    columns = [
+        table.c[name] for name in ("seq", "line", "account", "holder", "fund", "amount_fen", "line_no")
+    ]
+    statement = select(*columns).where(table.c.book == book).order_by(table.c.seq, table.c.line)
+    for seq, line, *leg in session.execute(statement):
+        legs[seq].append(leg)
+        if line != len(legs[seq]):
+            misplaced.add(seq)
     hashes: dict[int, str] = {}
     previous, expected = NO_HASH, 1
-    table = JournalRow.__table__
-    for row in session.execute(select(table).where(table.c.book == book).order_by(table.c.seq)):
+    entries = JournalRow.__table__
+    for row in session.execute(select(entries).where(entries.c.book == book).order_by(entries.c.seq)):
         wrong = _entry_fault(row, legs[row.seq], previous, expected)
+        if not wrong and row.seq in misplaced:
+            wrong = "分录的序号不连续"
         if wrong:
             problem = Problem(f"账簿 {book} 第 {row.seq} 号", wrong, "请从备份恢复并报告审计")
             return hashes, [problem]
