@@ -89,6 +89,19 @@ class NoticeList:
         """What the list is of, in Chinese."""
         return KIND_NAMES[self.kind]
 
+    @property
+    def explanation(self) -> str:
+        """What a reader of a list that is no month's first one has to know; empty for the first."""
+        return _KIND_WORDS[self.kind]
+
+    @property
+    def netting_words(self) -> str:
+        """What is kept back of the payments, and what is paid; empty where nothing is."""
+        if not self.netted_fen:
+            return ""
+        added = sum(line.amount_fen for line in self.lines if line.amount_fen > 0)
+        return f"冲抵以前多发 {yuan(self.netted_fen)} 元后，实发 {yuan(added - self.netted_fen)} 元。"
+
 
 @dataclass(frozen=True, slots=True)
 class NoticeTerms:
@@ -153,6 +166,12 @@ class Objection:
 
 
 KIND_NAMES = {"regular": "收益分配", "top_up": "收益补发", "correction": "收益分配更正"}
+_KIND_WORDS = {
+    "regular": "",
+    "top_up": "本次只分配该月迟到的款项，按该月的方案和名册办理，不再发岗位工资和定额，不再扣成本。",
+    "correction": "表中为更正后与更正前的差额：多于原数的补发，少于原数（带负号）的记为该户多领，"
+    "按已批准的办法收回。原来的账页不改动。",
+}
 _NUMBER_LETTERS = {"regular": "V", "top_up": "B", "correction": "G"}
 _INCOME_NAMES = {
     "electricity": "电费",

@@ -44,19 +44,26 @@ def notice_pdf(content: NoticeList, notice: Notice | None, head: Letterhead) -> 
     label = Period.parse(content.period).label
     income = sum(amount for _name, amount in content.income)
     spent = sum(amount for _name, amount in content.deductions)
+    changes = content.kind == "correction"
     carried = f"，上期结转 {yuan(content.carried_in_fen)} 元" if content.carried_in_fen else ""
     data: dict[str, object] = {
-        "title": f"关于{head.village_name}光伏电站{label}收益分配的公示",
+        "title": f"关于{head.village_name}光伏电站{label}{content.kind_name}的公示",
         "preface": f"根据分配方案（{content.plan}）和村民代表会议决议，"
-        f"现将{label}光伏收益分配情况予以公示，接受监督。",
+        f"现将{label}光伏{content.kind_name}情况予以公示，接受监督。{content.explanation}",
         "window": "张贴后填写" if notice is None else _window(notice),
         "number": content.number,
         "fingerprint": (content_hash(content) if notice is None else notice.list_hash)[:16],
         "sums": [
-            {"title": "一、收入", "text": f"到账 {yuan(income)} 元{_among(content.income)}{carried}。"},
-            {"title": "二、支出", "text": f"{yuan(spent)} 元{_among(content.deductions)}。"},
             {
-                "title": "三、可分配",
+                "title": "一、收入增减" if changes else "一、收入",
+                "text": f"{'' if changes else '到账 '}{yuan(income)} 元{_among(content.income)}{carried}。",
+            },
+            {
+                "title": "二、支出增减" if changes else "二、支出",
+                "text": f"{yuan(spent)} 元{_among(content.deductions)}。",
+            },
+            {
+                "title": "三、可分配增减" if changes else "三、可分配",
                 "text": f"{yuan(content.distributable_fen)} 元{_among(content.purses)}；到户明细如下。",
             },
         ],
@@ -74,6 +81,7 @@ def notice_pdf(content: NoticeList, notice: Notice | None, head: Letterhead) -> 
         ],
         "total": yuan(content.total_fen),
         "uppercase": uppercase(content.total_fen),
+        "netted": content.netting_words,
         "contacts": list(head.contacts) or ["村务监督委员会　　　　　　乡镇纪委　　　　　　县农业农村局"],
         "issuer": f"{head.village_name}村民委员会",
         "issued": _chinese_date(notice.opens_on) if notice else "　　年　　月　　日",
