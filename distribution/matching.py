@@ -155,7 +155,7 @@ def _gather(
     ids = [one.id for one in places]
     chosen = set(ids)
     meters = [one for one in revenue_meters(session, actor) if one.station_id in chosen]
-    bills = {one.station_id: one for one in settlements(session, actor, month=month)}
+    bills = {one.station_id: one for one in settlements(session, actor, month=month, station_ids=only)}
     book = ValueBook(session)
     shares = agreed_losses(session, ids, month)
     multipliers = {one.station_id: one.meter_multiplier for one in meters if one.removed_on is None}

@@ -104,9 +104,14 @@ def effective_settlement(session: Session, station_id: str, month: str) -> Settl
 
 
 def settlements(
-    session: Session, actor: Actor, *, month: str = "", station_id: str = ""
+    session: Session,
+    actor: Actor,
+    *,
+    month: str = "",
+    station_id: str = "",
+    station_ids: Collection[str] | None = None,
 ) -> tuple[Settlement, ...]:
-    """Return the latest revisions of the actor's stations, by month and station."""
+    """Return the latest revisions of the actor's stations, or of those named, by month and station."""
     actor.require(Permission.VIEW_MONEY)
     newest = (
         select(SettlementRow.station_id, SettlementRow.month, func.max(SettlementRow.revision).label("last"))
@@ -124,6 +129,8 @@ def settlements(
         )
         .where(station_in_area(actor), has_lines())
     )
+    if station_ids is not None:
+        statement = statement.where(SettlementRow.station_id.in_(station_ids))
     return _settlements(session, statement, month, station_id)
 
 
@@ -186,7 +193,18 @@ def _settlements(
     if station_id:
         query = query.where(SettlementRow.station_id == station_id)
     order = (SettlementRow.month, SettlementRow.station_id, SettlementRow.revision)
-    rows = session.scalars(query.order_by(*order)).all()
+    columns = (
+        SettlementRow.id,
+        SettlementRow.station_id,
+        SettlementRow.month,
+        SettlementRow.revision,
+        SettlementRow.electricity_fen,
+        SettlementRow.subsidy_fen,
+        SettlementRow.local_subsidy_fen,
+        SettlementRow.exported_energy_wh,
+        SettlementRow.source,
+    )
+    rows = session.execute(query.order_by(*order).with_only_columns(*columns)).all()
     lines, details = _lines(session, [row.id for row in rows])
     return tuple(
         Settlement(

@@ -15,6 +15,7 @@ const LOOKS = {
   reference: { color: "#6a3d9a", width: 1.6, type: "dotted" },
 };
 
+const ROOM_FOR_LABELS = 640;
 const PARTIAL = { color: "#eef3f4", borderColor: "#12505b", borderWidth: 1.4, borderType: "dashed" };
 
 function fontSize() {
@@ -82,7 +83,7 @@ function xAxis(model, size) {
   return {
     type: "category",
     data: model.labels,
-    axisLabel: { color: FAINT, fontSize: size, interval: model.label_every ? everyNth(model) : "auto", hideOverlap: true },
+    axisLabel: { color: FAINT, fontSize: size, interval: model.label_every ? everyNth(model) : "auto", hideOverlap: model.kind !== "waterfall", rotate: model.kind === "waterfall" && window.innerWidth < ROOM_FOR_LABELS ? 60 : 0 },
     axisTick: { show: false },
     axisLine: { lineStyle: { color: "#9aa3aa" } },
     boundaryGap: model.kind !== "lines",
@@ -122,7 +123,7 @@ function barSeries(series) {
 }
 
 // A waterfall: every step stands on what the steps before it left, which `base` says.
-function waterfallSeries(model) {
+function waterfallSeries(model, width) {
   const steps = model.series[0];
   const look = (index) => (steps.partial[index] ? PARTIAL : { color: LOOKS.main.color });
   return [
@@ -134,7 +135,7 @@ function waterfallSeries(model) {
       barMaxWidth: 56,
       data: steps.values.map((value, index) => ({ value: value === null ? null : Math.abs(value), itemStyle: look(index) })),
       label: {
-        show: true,
+        show: width >= ROOM_FOR_LABELS,
         position: "top",
         fontSize: fontSize(),
         color: INK,
@@ -144,8 +145,8 @@ function waterfallSeries(model) {
   ];
 }
 
-function seriesOf(model) {
-  if (model.kind === "waterfall") return waterfallSeries(model);
+function seriesOf(model, width) {
+  if (model.kind === "waterfall") return waterfallSeries(model, width);
   return model.series.map(model.kind === "bars" ? barSeries : lineSeries);
 }
 
@@ -158,7 +159,7 @@ function draw(figure) {
   chart.setOption({
     ...baseOption(model, size, box.clientWidth),
     xAxis: xAxis(model, size),
-    series: seriesOf(model),
+    series: seriesOf(model, box.clientWidth),
   });
   window.addEventListener("resize", () => chart.resize());
   window.addEventListener("beforeprint", () => chart.resize({ width: 640 }));

@@ -129,11 +129,16 @@ def amounts_fen(
     On the sum, the rounded sum is split over the parts by their exact amounts.
     Source: the household settlement of Shushan (2017 Q3) closes only with rounding per line.
     """
-    exact = [Fraction(price) * energy_wh * _FEN_PER_YUAN / _WH_PER_KWH for energy_wh, price in parts]
+    exact = [_exact_fen(energy_wh, price) for energy_wh, price in parts]
     if scope == PER_LINE or not any(exact):
         return tuple(round_fen(one, policy) for one in exact)
     total = round_fen(sum(exact, Fraction(0)), policy)
     return tuple(split(total, exact, [f"{number:06d}" for number in range(len(exact))]))
+
+
+def _exact_fen(energy_wh: int, price: Decimal) -> Fraction:
+    numerator, denominator = price.as_integer_ratio()
+    return Fraction(energy_wh * numerator * _FEN_PER_YUAN, denominator * _WH_PER_KWH)
 
 
 def split_energy(
