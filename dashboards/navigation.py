@@ -43,6 +43,13 @@ _GROUPS: dict[str, tuple[tuple[str, str, Permission], ...]] = {
     "/settlements": (
         ("电费结算", "/settlements", Permission.VIEW_MONEY),
         ("对账", "/reconciliation", Permission.VIEW_MONEY),
+        ("到账核对", "/receipts", Permission.VIEW_MONEY),
+        ("应收与账龄", "/receivables", Permission.VIEW_MONEY),
+        ("拨付与垫付", "/remittances", Permission.VIEW_MONEY),
+        ("费用", "/costs", Permission.VIEW_MONEY),
+        ("村级支出", "/spendings", Permission.VIEW_MONEY),
+        ("人工抄表", "/meter-readings", Permission.VIEW_STATIONS),
+        ("对账文件", "/settlement-papers", Permission.VIEW_MONEY),
         ("电量调整", "/energy-adjustments", Permission.VIEW_MONEY),
     ),
     "/households": (
