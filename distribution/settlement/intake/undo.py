@@ -24,7 +24,7 @@ from distribution.settlement.intake.writing import (
     village_parts,
     write_bills,
 )
-from distribution.settlement.reads import detail_of, line_of
+from distribution.settlement.reads import detail_of, has_lines, line_of
 from distribution.settlement.tables import SettlementLineRow, SettlementRow, StatementFileRow
 from distribution.types import LineDetail, Settlement, SettlementLine
 from registry import audit
@@ -122,9 +122,9 @@ def imported_files(session: Session, actor: Actor) -> tuple[ImportedFile, ...]:
 
 
 def _brought(session: Session, actor: Actor, sha256: str = "") -> list[tuple[SettlementRow, bool]]:
-    """Return the bills of the actor's stations, each with whether it is the one that holds."""
+    """Return the bills of the actor's stations that say something, each with whether it holds."""
     statement = (
-        select(SettlementRow)
+        select(SettlementRow, has_lines())
         .join(StationRow, StationRow.id == SettlementRow.station_id)
         .where(station_in_area(actor))
         .order_by(SettlementRow.station_id, SettlementRow.month, SettlementRow.revision)
@@ -132,12 +132,12 @@ def _brought(session: Session, actor: Actor, sha256: str = "") -> list[tuple[Set
     if sha256:
         touched = select(SettlementRow.station_id).where(SettlementRow.file_sha256 == sha256)
         statement = statement.where(SettlementRow.station_id.in_(touched))
-    rows = session.scalars(statement).all()
-    last = {(row.station_id, row.month): row.id for row in rows}
+    rows = session.execute(statement).all()
+    last = {(row.station_id, row.month): row.id for row, _ in rows}
     return [
         (row, last[row.station_id, row.month] == row.id)
-        for row in rows
-        if not sha256 or row.file_sha256 == sha256
+        for row, billed in rows
+        if billed and (not sha256 or row.file_sha256 == sha256)
     ]
 
 
