@@ -8,13 +8,18 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
 
-from api.door import HEADER
+from api.door import COLLECTOR_FILE, HEADER, ask_running_service
 from api.operations import OPERATIONS, perform
 from api.operations.collecting import SPOOL_OPERATIONS
 from api.outcome import Outcome
 from store.problem import Problem, ProblemsError
 
 router = APIRouter(include_in_schema=False)
+NO_COLLECTOR = Problem(
+    "采集队列",
+    "采集程序不在这个数据目录里运行",
+    "在采集程序所在的机器上用它的 --data 运行这个命令，或先启动它",
+)
 
 
 @router.post("/control/{operation}")
@@ -35,7 +40,7 @@ def _run(request: Request, operation: str, arguments: dict[str, Any]) -> Outcome
     services, collector = request.app.state.services, request.app.state.collector
     if operation in OPERATIONS:
         return perform(services, operation, arguments)
-    if collector is None:
-        where = Problem("采集队列", "采集在另一个进程里运行", "停止那个进程后再运行这个命令")
-        return Outcome.refused([where])
-    return SPOOL_OPERATIONS[operation](services, collector.spool, **arguments)
+    if collector is not None:
+        return SPOOL_OPERATIONS[operation](services, collector.spool, **arguments)
+    outcome = ask_running_service(services.data_dir, operation, arguments, COLLECTOR_FILE)
+    return outcome or Outcome.refused([NO_COLLECTOR])

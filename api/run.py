@@ -17,6 +17,7 @@ from prometheus_client import start_http_server
 
 from api.collecting import collecting
 from api.door import open_door, shut_door
+from api.hatch import hatch
 from api.logs import configure_logs
 from api.scheduler import Scheduler
 from api.service import open_services, spare_loaded_code
@@ -84,6 +85,8 @@ def run_roles(services: Services, settings: Settings) -> None:
         if ServiceRole.WEB in settings.roles:
             _serve(services, settings, collector, stop)
         else:
+            if collector is not None:
+                stack.enter_context(hatch(services, collector.spool))
             with _measured(settings, collector):
                 stop.wait()
         logger.info("stopping", roles=roles)

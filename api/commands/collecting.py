@@ -15,7 +15,7 @@ from api.commands.output import (
     settings_of,
     show,
 )
-from api.door import ask_running_service
+from api.door import COLLECTOR_FILE, ask_running_service
 from api.outcome import Outcome
 from api.settings import Settings
 
@@ -62,8 +62,10 @@ def replay(data: DataOption = None, config: ConfigOption = None, *, as_json: Jso
 
 
 def _ask(settings: Settings, name: str, arguments: Mapping[str, Any]) -> Outcome:
-    """Run an operation on the queue in the running service, or here where no collector runs."""
-    outcome = ask_running_service(settings.data_dir, name, arguments)
+    """Run an operation on the queue in whoever holds it, or here where no collector runs."""
+    outcome = ask_running_service(settings.data_dir, name, arguments, COLLECTOR_FILE)
+    if outcome is None and settings.embedded:
+        outcome = ask_running_service(settings.data_dir, name, arguments)
     if outcome is not None:
         return outcome
     from api.operations.collecting import SPOOL_OPERATIONS

@@ -1,5 +1,6 @@
 """How the service itself is doing: connections of the collector, its balance, events."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from api.door import COLLECTOR_FILE, ask_running_service
 from collector.reports import collector_reports, connection_counts, connection_reports, refused_callers
 from collector.runtime import Collector
 from dashboards.web import NotFoundError, reading, requires, services_of
@@ -78,13 +80,6 @@ class BalanceOut(BaseModel):
     difference: int
 
 
-def _collector(request: Request) -> Collector:
-    collector: Collector | None = request.app.state.collector
-    if collector is None:
-        raise NotFoundError("collector")
-    return collector
-
-
 @router.get("/connections")
 def connections(actor: Operator, session: Reading, request: Request) -> list[ConnectionOut]:
     """Return the connections to the devices of the area as the collectors last reported them, worst first."""
@@ -148,14 +143,14 @@ def refused(actor: Operator, session: Reading) -> list[RefusedCallerOut]:
 
 @router.get("/collector/balance", dependencies=[Depends(requires(Permission.VIEW_OPERATIONS))])
 def balance(request: Request) -> BalanceOut:
-    """Return where every received sample is."""
-    found = _collector(request).status().balance
-    return BalanceOut(
-        published=found.published,
-        stored=found.stored,
-        duplicates=found.duplicates,
-        quarantined=found.quarantined,
-        dropped=found.dropped,
-        waiting=found.waiting,
-        difference=found.difference,
+    """Return where every received sample is, in the collector of this process or of this data directory."""
+    collector: Collector | None = request.app.state.collector
+    if collector is not None:
+        found = collector.status().balance
+        return BalanceOut(difference=found.difference, **asdict(found))
+    told = ask_running_service(
+        services_of(request).data_dir, "collector-balance", {}, file_name=COLLECTOR_FILE
     )
+    if told is None:
+        raise NotFoundError("collector")
+    return BalanceOut.model_validate(told.rows[0])

@@ -1,6 +1,9 @@
 """`sunledger collector …`: the same answers from a running service and from the files alone."""
 
+import http.client
+import json
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +11,8 @@ import pytest
 from httpx import Response
 
 from api.app import create_app
-from api.door import HEADER
+from api.door import COLLECTOR_FILE, HEADER, ask_running_service
+from api.hatch import hatch
 from api.operations.collecting import SPOOL_OPERATIONS
 from collector.connections import MQTT, links
 from collector.delivery import Rejected
@@ -99,4 +103,23 @@ def test_a_running_service_replays_through_its_own_queue(county, api_loop) -> No
 def test_a_service_without_the_collector_says_where_to_ask(county, api_loop) -> None:
     answer = asked(county, api_loop, "collector-balance", with_collector=False).json()
     assert answer["exit_code"] == 2
-    assert "另一个进程" in answer["problems"][0]["what"]
+    assert "不在这个数据目录里运行" in answer["problems"][0]["what"]
+
+
+def test_a_collector_without_the_web_answers_about_its_queue_and_nothing_else(
+    county, directory: Path
+) -> None:
+    services = replace(county.services, data_dir=directory)
+    spool = Spool(directory / "spool.sqlite3")
+    with hatch(services, spool):
+        door = json.loads((directory / "collector.json").read_text())
+        told = ask_running_service(directory, "collector-balance", {}, COLLECTOR_FILE)
+        assert told is not None
+        assert told.rows[0]["difference"] == 0
+        for path, token in (("collector-balance", "wrong"), ("backup", door["token"])):
+            connection = http.client.HTTPConnection(door["address"], timeout=10)
+            connection.request("POST", f"/control/{path}", b"{}", {HEADER: token})
+            assert connection.getresponse().status == 404
+            connection.close()
+    spool.close()
+    assert not (directory / "collector.json").exists()

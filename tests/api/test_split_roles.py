@@ -180,6 +180,9 @@ class Publisher:
         }
         self._client.publish(TOPIC, json.dumps(payload), qos=1).wait_for_publish(10)
 
+    def send_raw(self, payload: bytes) -> None:
+        self._client.publish(TOPIC, payload, qos=1).wait_for_publish(10)
+
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
@@ -249,7 +252,11 @@ def test_three_processes_are_one_service(county: County, publisher: Publisher) -
     assert station_power(county, token) >= 45_600
     first = last_time(county, token)
     until(lambda: last_time(county, token) > first, 45)
-    assert ask(county, "GET", "/api/v1/collector/balance", token=token)[0] == 404
+    status, books = ask(county, "GET", "/api/v1/collector/balance", token=token)
+    assert (status, json.loads(books)["difference"]) == (200, 0)
+    assert json.loads(books)["published"] > 0
+    told = ask(county, "GET", "/api/v1/collectors", token=token)[1]
+    assert [(one["name"], one["silent"]) for one in json.loads(told)] == [("collector", False)]
     figures = http_text(int(ports["metrics_port"]), "/metrics")
     assert 'sunledger_device_good{device="inverter_1",station="station_a"} 1.0' in figures
     assert "sunledger_spool_imbalance 0.0" in figures
@@ -289,6 +296,28 @@ def station_power(county: County, token: str) -> float | None:
 
 def last_time(county: County, token: str) -> str:
     return station_now(county, token)["last_time"] or ""
+
+
+def test_the_books_of_a_separate_collector_are_asked_through_its_own_door(
+    county: County, publisher: Publisher
+) -> None:
+    collector, web = county.serve("collector"), county.serve("web")
+    publisher.send_raw(b"no message")
+    until(lambda: "no message" in county.run("collector", "quarantine", "--json").stdout, 45)
+    balance = county.run("collector", "balance", "--json")
+    assert balance.returncode == 0, balance.stderr
+    assert json.loads(balance.stdout)["rows"][0]["difference"] == 0
+    replayed = county.run("collector", "replay")
+    assert (replayed.returncode, "重放 1 条，读懂 0 条" in replayed.stdout) == (1, True), replayed
+    collector.stop()
+    assert not (county.data_dir / "collector.json").exists()
+    alone = county.run("collector", "balance", "--json")
+    assert json.loads(alone.stdout)["rows"][0]["difference"] == 0
+    web.stop()
+    with sqlite3.connect(county.data_dir / "spool.sqlite3") as connection:
+        connection.execute("DELETE FROM quarantine")
+        connection.execute("UPDATE tally SET value = value - 1 WHERE name IN ('published', 'quarantined')")
+    connection.close()
 
 
 def test_commands_work_on_server_stores_while_services_run_and_when_they_do_not(county: County) -> None:
