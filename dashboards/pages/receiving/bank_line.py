@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
-from dashboards.pages.receiving.forms import REFUSED, RecordId, amount, attempt, day
+from dashboards.forms import REFUSED, RecordId, amount, attempt, day
 from dashboards.pages.receiving.receipts import SHAPES, TONES
 from dashboards.web import (
     Crumb,

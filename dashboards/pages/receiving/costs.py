@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
 from dashboards.files import ATTACHMENTS
+from dashboards.forms import REFUSED, RecordId, Sha256, amount, attempt, day, photo
 from dashboards.month_work import chosen_month, month_choices
-from dashboards.pages.receiving.forms import REFUSED, RecordId, Sha256, amount, attempt, day, photo
 from dashboards.web import NotFoundError, check_form, reading, redirect, render, requires, services_of
 from distribution.settlement.reads import Cost, costs
 from distribution.settlement.spending.costs import COST_KINDS, CostFact, correct_cost, record_cost

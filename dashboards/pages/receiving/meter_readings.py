@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
 from dashboards.files import ATTACHMENTS
-from dashboards.pages.receiving.forms import REFUSED, RecordId, Sha256, attempt, day, photo
+from dashboards.forms import REFUSED, RecordId, Sha256, attempt, day, photo
 from dashboards.web import NotFoundError, check_form, reading, redirect, render, requires, services_of
 from distribution.settlement.metering.readings import (
     MeterReading,

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
+from dashboards.forms import REFUSED, attempt
 from dashboards.month_work import month_choices, work_month
-from dashboards.pages.receiving.forms import REFUSED, attempt
 from dashboards.web import check_form, reading, redirect, render, requires, services_of
 from distribution.settlement.bank.matching import MatchDraft, confirm_match, proposals
 from distribution.settlement.bank.proposals import Proposal

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
 
 from dashboards.files import ATTACHMENTS, XLSX, attached
-from dashboards.pages.receiving.forms import REFUSED
+from dashboards.forms import REFUSED
 from dashboards.web import Crumb, Services, check_form, redirect, render, requires, services_of
 from distribution.settlement.bank.lines import import_bank_lines
 from distribution.settlement.columns import load_layout

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
-from dashboards.pages.receiving.forms import REFUSED, RecordId, amount, attempt, day
+from dashboards.forms import REFUSED, RecordId, amount, attempt, day
 from dashboards.web import check_form, reading, redirect, render, requires, services_of
 from distribution.exports.settlement_sheets import COMPONENT_WORDS
 from distribution.settlement.reads import Receipt, receipts, uncorrected

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
-from dashboards.pages.receiving.forms import REFUSED, RecordId, amount, attempt, day, photo
+from dashboards.forms import REFUSED, RecordId, amount, attempt, day, photo
 from dashboards.web import check_form, reading, redirect, render, requires, services_of
 from distribution.settlement.spending.spendings import (
     USES,

@@ -1,4 +1,4 @@
-"""What the forms of this room share: one attempt in one transaction; amounts, days and photos."""
+"""What forms of money share: one attempt in one transaction; amounts, days and photos."""
 
 from collections.abc import Callable
 from datetime import date
