@@ -187,7 +187,7 @@ class _Batch:
             self.left_out[key] = rows
             return None
         self.entering.add(key)
-        bill = self._bill((station, month, present), rows, known)
+        bill = self._bill((station, month, present), (rows, digest, totals), known)
         (self.added if present is None else self.revised).append(bill.id)
         return bill
 
@@ -203,6 +203,7 @@ class _Batch:
             f"{self._statement.name} 第 {'、'.join(str(row.row_number) for row in rows)} 行",
             self._statement.sha256,
             parts,
+            digest,
         )
 
     def refused(self) -> Iterable[LeftOut]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -47,7 +48,7 @@ class Known:
 
     def last_readings(self, station_id: str, month: str) -> Mapping[str, Decimal]:
         """Return the current readings of the month before, by meter."""
-        return self._readings.get((station_id, str(Period.parse(month).previous())), {})
+        return self._readings.get((station_id, _before(month)), {})
 
     def remember(self, station_id: str, month: str, rows: Sequence[StatementRow]) -> None:
         """Take the readings of a bill that is coming in as the last ones for the month after."""
@@ -61,7 +62,7 @@ class Known:
 
     def owners(self, station: Station, month: str) -> tuple[StationShare, ...]:
         """Return who owns a station on the month's first day, by village; its host alone without shares."""
-        on = Period.parse(month).start
+        on = _month(month).start
         held = tuple(
             one
             for one in self._shares.get(station.id, ())
@@ -72,6 +73,16 @@ class Known:
     def parts_before(self, present: Present | None) -> tuple[tuple[Component, str], ...]:
         """Return which villages had which components in the bill that holds."""
         return () if present is None else tuple(self._villages.get(present.id, ()))
+
+
+@cache
+def _month(month: str) -> Period:
+    return Period.parse(month)
+
+
+@cache
+def _before(month: str) -> str:
+    return str(Period.parse(month).previous())
 
 
 def present_bills(
@@ -146,7 +157,7 @@ class FactBook:
         self, station: Station, month: str, rows: Sequence[StatementRow], last: Mapping[str, Decimal]
     ) -> StationFacts:
         """Return what the checks need of a station's month."""
-        period, book = Period.parse(month), self._book
+        period, book = _month(month), self._book
         sales = sum(row.line.electricity_fen + row.line.subsidy_fen for row in rows)
         taxed = any(row.line.tax_fen for row in rows)
         return StationFacts(

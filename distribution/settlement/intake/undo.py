@@ -20,6 +20,7 @@ from distribution.settlement.intake.tables import SettlementDetailRow, Statement
 from distribution.settlement.intake.writing import (
     Bill,
     BillLine,
+    settlement_hash,
     settlement_totals,
     village_parts,
     write_bills,
@@ -195,7 +196,9 @@ def _reverted(
         parts = village_parts(known.owners(place, row.month), totals, known.parts_before(present))
         source = f"撤销：{reason.strip()}" + ("" if before is None else f"，恢复第 {before.revision} 版")
         sha256 = row.file_sha256 if before is None else before.file_sha256
-        bills.append(Bill(place.id, row.month, row.revision + 1, lines, source, sha256, parts))
+        said = [one.line for one in lines], [one.detail for one in lines]
+        digest = settlement_hash(place.id, row.month, *said)
+        bills.append(Bill(place.id, row.month, row.revision + 1, lines, source, sha256, parts, digest))
     return bills, problems
 
 

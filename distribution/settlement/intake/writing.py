@@ -38,7 +38,7 @@ class BillLine:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """A revision to be stored; without lines it takes the bill before it back."""
+    """A revision to be stored with its hash; without lines it takes the bill before it back."""
 
     station_id: str
     month: str
@@ -47,6 +47,7 @@ class Bill:
     source: str
     file_sha256: str
     parts: Mapping[Component, Mapping[str, int]]
+    content_hash: str
 
     @property
     def id(self) -> str:
@@ -143,9 +144,7 @@ def _settlement(actor: Actor, bill: Bill, now: datetime) -> dict[str, Any]:
         "local_subsidy_fen": totals[Component.LOCAL_SUBSIDY],
         "source": bill.source,
         "file_sha256": bill.file_sha256,
-        "content_hash": settlement_hash(
-            bill.station_id, bill.month, lines, [one.detail for one in bill.lines]
-        ),
+        "content_hash": bill.content_hash,
         "recorded_at": now,
         "recorded_by": actor.user_id,
     }
