@@ -24,8 +24,7 @@ from store.periods import Period
 from tests.api.conftest import BOOKED_MONTH, MONTH, NOON, PASSWORD, County, Program, things_of
 
 V1 = "/api/v1"
-COMMON = f"{V1}/plans/"
-"""What has no area: a plan is public, whoever it applies to."""
+COMMON = f"{V1}/plans/"  # what has no area: a plan is public, whoever it applies to
 ROLES = ("county", "township", "village", "finance", "maintenance", "auditor", "public")
 
 

@@ -27,7 +27,6 @@ from store.problem import Problem, ProblemsError
 STANDARD = "standard"
 ENERGY_UNITS = ("kWh", "MWh", "万kWh")
 _HEADING_ROWS = 15
-_LIKE = 0.6
 _LONGEST_NAME = 60
 
 
@@ -179,7 +178,7 @@ def _proposed(headings: Sequence[str]) -> dict[str, str]:
             found[field] = exact
     for field, names in known.items():
         rest = [heading for heading in headings if heading not in found.values()]
-        near = (difflib.get_close_matches(name, rest, n=1, cutoff=_LIKE) for name in names)
+        near = (difflib.get_close_matches(name, rest, n=1) for name in names)
         if field not in found:
             best = next((one[0] for one in near if one), None)
             found |= {} if best is None else {field: best}

@@ -170,8 +170,8 @@ def test_the_database_itself_refuses_more_than_either_side_holds(request, kind):
         ),
         (
             "INSERT INTO settlement (id, station_id, month, revision, exported_energy_wh, electricity_fen, "
-            "subsidy_fen, local_subsidy_fen, source, file_sha256, content_hash, recorded_at, recorded_by) VALUES "
-            "('x', 's1', '2026-10', 9, 0, 9999, 0, 0, '', '', '', '2026-11-15 00:00:00', 'u')"
+            "subsidy_fen, local_subsidy_fen, source, file_sha256, content_hash, recorded_at, recorded_by) "
+            "VALUES ('x', 's1', '2026-10', 9, 0, 9999, 0, 0, '', '', '', '2026-11-15 00:00:00', 'u')"
         ),
         "UPDATE receipt SET amount_fen = 1 WHERE id = :receipt",
         "DELETE FROM bank_line",
