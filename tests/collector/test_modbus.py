@@ -22,6 +22,7 @@ from collector.modbus import (
 )
 from tests.collector import hostile
 from tests.collector.hostile import HostileServer, Request
+from tests.collector.serial_line import crc
 
 SOAK = bool(os.environ.get("SUNLEDGER_SOAK"))
 HOSTILE_ANSWERS = 50_000 if SOAK else 1_000
@@ -164,15 +165,6 @@ def test_any_bytes_give_words_only_when_they_are_exactly_the_answer(
 def test_words_come_back_as_they_were_sent(words: list[int]) -> None:
     body = bytes([3, 2 * len(words)]) + struct.pack(f">{len(words)}H", *words)
     assert check_answer(body, 3, len(words)).words == tuple(words)
-
-
-def crc(frame: bytes) -> bytes:
-    value = 0xFFFF
-    for byte in frame:
-        value ^= byte
-        for _ in range(8):
-            value = value >> 1 ^ 0xA001 if value & 1 else value >> 1
-    return struct.pack("<H", value)
 
 
 async def rtu_server(break_frame: bool = False) -> tuple[asyncio.Server, int]:

@@ -19,6 +19,7 @@ from collector.simulator import ModbusSimulator, SimulatedDevice
 from store.problem import ProblemsError
 from tests.collector.plants import SteadyPlant, utc_now
 from tests.collector.register_server import RegisterServer, recorded
+from tests.collector.serial_line import RtuUnits, serial_port
 from tests.collector.test_meterline import Meters
 
 NOW = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
@@ -209,3 +210,22 @@ async def test_a_profile_of_ones_own_without_a_detection_is_probed_too(tmp_path:
     await server.stop()
     assert report.best is not None
     assert report.best.decoded.values == {"active_power_w": 25_000, "frequency_hz": 50.01}
+
+
+async def test_devices_on_a_serial_line_are_scanned_and_read() -> None:
+    units = RtuUnits({3: recorded("goodwe_gw20kau_dt"), 5: recorded("sunspec_sma_sb36")})
+    with serial_port(units) as port:
+        line = Line(port, serial=True, baudrate=9600, parity="N", timeout=0.5)
+        reports = await reports_of(line, [2, 3, 5])
+        named = await reports_of(line, [5], profile_name="sunspec")
+    assert [report.unit_id for report in reports] == [3, 5]
+    assert [report.best.profile for report in reports if report.best] == ["goodwe_mt_smt", "sunspec"]
+    assert named[0].best is not None
+    assert named[0].best.decoded.values
+    text = sheets_text([sheet_of(reports[0], line)], NOW)
+    assert port in text
+
+
+async def test_a_serial_port_that_is_not_there_is_said_in_words() -> None:
+    with pytest.raises(ProblemsError, match="连不上"):
+        await probe(Line("/dev/pts/no-such-port", serial=True, timeout=0.5), [1])
