@@ -191,9 +191,14 @@ class _Batch:
         (self.added if present is None else self.revised).append(bill.id)
         return bill
 
-    def _bill(self, of: tuple[Station, str, Present | None], rows: list[StatementRow], known: Known) -> Bill:
+    def _bill(
+        self,
+        of: tuple[Station, str, Present | None],
+        said: tuple[list[StatementRow], str, Mapping[Component, int]],
+        known: Known,
+    ) -> Bill:
         station, month, present = of
-        totals = settlement_totals(row.line for row in rows)
+        rows, digest, totals = said
         parts = village_parts(known.owners(station, month), totals, known.parts_before(present))
         return Bill(
             station.id,
