@@ -14,6 +14,7 @@ from store.periods import SHANGHAI
 _STEPS_AN_HOUR = 4
 _COMPLETE = 0.98
 _FEN_PER_YUAN = 100
+_BARS_SHOWN = 60
 
 
 def power_chart(curves: DayCurves) -> dict[str, Any]:
@@ -102,3 +103,26 @@ def waterfall_chart(name: str, steps: Sequence[Step]) -> dict[str, Any]:
 
 def _thousandth(value: float | None) -> float | None:
     return None if value is None else round(value / 1000, 2)
+
+
+def difference_chart(changes: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """Return who gains and who loses, in yuan, as bars from the largest loss to the largest gain."""
+    ordered = sorted(changes, key=lambda one: one[1])
+    if len(ordered) > _BARS_SHOWN:
+        ordered = [*ordered[: _BARS_SHOWN // 2], *ordered[-_BARS_SHOWN // 2 :]]
+    return {
+        "kind": "bars",
+        "label_name": "户主",
+        "unit": "元",
+        "digits": 2,
+        "labels": [name for name, _fen in ordered],
+        "label_every": max(1, len(ordered) // 12),
+        "series": [
+            {
+                "name": "差额",
+                "look": "main",
+                "values": [fen / _FEN_PER_YUAN for _name, fen in ordered],
+                "partial": [False] * len(ordered),
+            }
+        ],
+    }

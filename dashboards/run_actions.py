@@ -6,6 +6,7 @@ Owns the offer only; every right and every order of steps is checked again by `d
 from dataclasses import dataclass
 
 from dashboards.filters import money
+from distribution.approval.delegations import Delegation
 from distribution.approval.runs import Run
 from distribution.approval.states import BOOKED, ENDED, GATE_PERMISSIONS, RunState
 from registry.actors import Actor, Permission
@@ -39,25 +40,36 @@ class Action:
     reason_label: str = ""
     reason_required: bool = False
     claimant: bool = False
+    for_user: str = ""
 
 
-def offered(
-    actor: Actor, run: Run, gate: str | None, *, household_fen: int, is_maker: bool
-) -> tuple[Action, ...]:
-    """Return what an actor is offered for a run that waits at `gate` (`submit` before the first).
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What an offer depends on beside the run: the part of it that goes to households [fen], who asks.
 
-    `household_fen` is the part of the run that goes to households [fen]; the buttons tell it apart from the
-    whole.
+    `delegation` is the one under which the reader may vote, where the right is not his own.
     """
+
+    household_fen: int
+    is_maker: bool
+    delegation: Delegation | None = None
+
+
+def offered(actor: Actor, run: Run, gate: str | None, offer: Offer) -> tuple[Action, ...]:
+    """Return what an actor is offered for a run that waits at `gate` (`submit` before the first)."""
     if run.state in ENDED or run.state in BOOKED:
         return ()
-    what = f"本版：共 {money(run.amount_fen)} 元，其中到户 {run.household_count} 户 {money(household_fen)} 元"
+    to_households = f"其中到户 {run.household_count} 户 {money(offer.household_fen)} 元"
+    what = f"本版：共 {money(run.amount_fen)} 元，{to_households}"
     if gate == "submit" and (actor.may(Permission.VOTE_VILLAGE) or actor.may(Permission.COMPUTE_RUN)):
         return (_submit(run, what),)
     if gate == "notice":
         return _notice_actions(actor, run)
-    if gate in GATE_PERMISSIONS and actor.may(GATE_PERMISSIONS[gate]) and not is_maker:
-        return (_vote(run, gate, what),)
+    if gate in GATE_PERMISSIONS and not offer.is_maker:
+        if actor.may(GATE_PERMISSIONS[gate]):
+            return (_vote(run, gate, what, None),)
+        if offer.delegation is not None:
+            return (_vote(run, gate, what, offer.delegation),)
     return ()
 
 
@@ -70,9 +82,14 @@ def _submit(run: Run, what: str) -> Action:
     )
 
 
-def _vote(run: Run, gate: str, what: str) -> Action:
+def _vote(run: Run, gate: str, what: str, given: Delegation | None) -> Action:
     title, verb = _VOTE_WORDS[gate]
     hint = "决定记在您的名下，只对现在这一版有效；同一批次每人只能决定一次。"
+    if given is not None:
+        title = f"{title}（代{given.delegator_name}）"
+        hint = (
+            f"您受{given.delegator_name}委托（{given.document}），决定记为“{given.delegator_name}（您代）”。"
+        )
     return Action(
         f"/runs/{run.id}/vote",
         title,
@@ -84,6 +101,7 @@ def _vote(run: Run, gate: str, what: str) -> Action:
         ),
         photo_label="会议记录照片（可选）" if gate == "village" else "",
         reason_label="退回或否决的原因（同意时可不填）",
+        for_user="" if given is None else given.delegator_id,
     )
 
 

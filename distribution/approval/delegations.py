@@ -15,7 +15,7 @@ from distribution.approval.runs import ApprovalError
 from distribution.approval.states import GATE_NAMES, GATE_PERMISSIONS
 from registry import audit
 from registry.actors import Actor, Permission
-from registry.users import acting_as
+from registry.users import acting_as, holders
 from store.db import new_id
 from store.periods import local_date
 
@@ -103,6 +103,17 @@ def _managed(session: Session, actor: Actor, user_id: str) -> Actor:
     if found is None or not actor.covers(found.area):
         raise ApprovalError("辖区内没有这位委托人")
     return found
+
+
+def colleagues(session: Session, actor: Actor) -> tuple[tuple[str, str], ...]:
+    """Return (id, name and role) of the users whom the actor may name as his delegate, by name."""
+    if not actor.area:
+        return ()
+    able = holders(session, Permission.VIEW_MONEY, actor.area) - {actor.user_id}
+    people = [one for user_id in able if (one := acting_as(session, user_id)) is not None]
+    return tuple(
+        (one.user_id, f"{one.name}（{one.role.word}）") for one in sorted(people, key=lambda one: one.name)
+    )
 
 
 def end_delegation(session: Session, actor: Actor, delegation_id: str, now: datetime) -> Delegation:

@@ -40,13 +40,18 @@ class Filing:
         return FILING_NAMES[self.kind]
 
 
+def may_file(actor: Actor, kind: str) -> bool:
+    """Tell whether an actor's role records filings, or announced results."""
+    return any(actor.may(one) for one in _MAY[kind])
+
+
 def file_run(session: Session, actor: Actor, run_id: str, filing: Filing, now: datetime) -> Filing:
     """Record that a run was filed (once its gates are passed) or its result announced (once it is booked).
 
     The first record stays: again returns it. Raises WrongStateError before its time, ApprovalError without
     a document or photo, NotPermittedError for a role that does not do this.
     """
-    if not any(actor.may(one) for one in _MAY[filing.kind]):
+    if not may_file(actor, filing.kind):
         raise NotPermittedError(f"{actor.name}（{actor.role.word}）无权登记{filing.name}")
     row = own_row(session, actor, run_id, lock=True)
     present = session.get(RunFilingRow, (run_id, filing.kind))

@@ -30,7 +30,7 @@ from distribution.approval.tables import (
     PublicNoticeRow,
     RunRow,
 )
-from distribution.approval.votes import gates_of
+from distribution.approval.votes import gates_of, makers_of
 from distribution.money import yuan
 from distribution.types import Allocation, Netting, PayeeKind
 from registry.actors import Actor, Permission, in_area
@@ -187,16 +187,14 @@ def notice_list(session: Session, actor: Actor, run_id: str) -> NoticeList:
     actor.require(Permission.VIEW_PUBLIC)
     row = own_row(session, actor, run_id)
     allocation = thaw(row.content, Allocation)
-    people = {one.id: one for one in households(session, actor, row.book)}
+    people = posted_names(session, actor, row.book)
     netted = {one.household_id: one for one in allocation.nettings}
     labels = {purse.purse: purse.label for purse in allocation.purses}
     lines = []
     for line in allocation.lines:
         if line.payee_kind not in {PayeeKind.HOUSEHOLD, PayeeKind.PERSON} or not line.amount_fen:
             continue
-        person = people.get(line.payee_id)
-        name = "" if person is None else shown(PersonalField.NAME, person.name, Audience.PAPER_NOTICE)
-        group = "" if person is None else person.village_group
+        group, name = people.get(line.payee_id, ("", ""))
         basis = line.explanation[-1].formula if line.explanation else ""
         note = _note(line.note, netted.pop(line.payee_id, None) if line.amount_fen > 0 else None)
         lines.append(NoticeLine(line.line_no, group, name, labels[line.purse], basis, line.amount_fen, note))
@@ -216,6 +214,14 @@ def notice_list(session: Session, actor: Actor, run_id: str) -> NoticeList:
         kind=row.kind,
         netted_fen=sum(one.amount_fen for one in allocation.nettings),
     )
+
+
+def posted_names(session: Session, actor: Actor, village: str) -> dict[str, tuple[str, str]]:
+    """Return the group and the masked name of every household of a village, as the board shows them."""
+    return {
+        one.id: (one.village_group, shown(PersonalField.NAME, one.name, Audience.PAPER_NOTICE))
+        for one in households(session, actor, village)
+    }
 
 
 def _note(text: str, netting: Netting | None) -> str:
@@ -327,7 +333,9 @@ def raise_objection(
     if RunState(row.state) not in {RunState.NOTICE_OPEN, RunState.OBJECTION_HOLD}:
         raise WrongStateError(f"{row.book} {row.period} 不在公示期内")
     notice = _notice_row(session, run_id)
-    lines = {line.line_no for line in thaw(row.content, Allocation).lines}
+    allocation = thaw(row.content, Allocation)
+    lines = {line.line_no for line in allocation.lines}
+    by_rule = complaint.line_no is None or allocation.approval.objection_holds == "run"
     if complaint.line_no is not None and complaint.line_no not in lines:
         raise ApprovalError(f"公示表没有第 {complaint.line_no} 行")
     objection = ObjectionRow(
@@ -337,7 +345,7 @@ def raise_objection(
         claimant=complaint.claimant,
         channel=complaint.channel,
         text=complaint.text,
-        holds="run" if complaint.line_no is None else complaint.holds,
+        holds="run" if by_rule else complaint.holds,
         raised_at=now,
         raised_by=actor.user_id,
     )
@@ -368,8 +376,8 @@ def decide_objection(
         if present.outcome != outcome:
             raise StaleVersionError(f"该异议已由 {present.decided_by} 处理为 {present.outcome}")
         return _objection(row, present)
-    if actor.user_id in {run_row.made_by, row.raised_by}:
-        raise ApprovalError("异议须由测算人、登记人以外的人处理")
+    if actor.user_id in {*makers_of(session, run_row), row.raised_by}:
+        raise ApprovalError("异议须由测算人、提交人、登记人以外的人处理")
     if not reason.strip():
         raise ApprovalError("处理异议须写明理由")
     made = ObjectionDecisionRow(

@@ -183,13 +183,13 @@ def _require_checker(session: Session, actor: Actor, row: RunRow, given: Delegat
         )
         if session.scalar(by_delegate) is not None:
             raise VotedAlreadyError(f"{actor.name} 的受托人已代为表决，同一批次不能再次表决")
-    if actor.user_id in _makers(session, row):
+    if actor.user_id in makers_of(session, row):
         raise MakerIsCheckerError(f"{actor.name} 是本批次的测算人或提交人，须由他人审核")
 
 
 def _require_free(session: Session, row: RunRow, given: Delegation) -> None:
     """Refuse a vote in the name of a maker, or of somebody who has voted himself or by another delegate."""
-    if given.delegator_id in _makers(session, row):
+    if given.delegator_id in makers_of(session, row):
         raise MakerIsCheckerError(f"{given.delegator_name} 是本批次的测算人或提交人，不能委托别人审核")
     own = select(VoteRow.voter_id).where(VoteRow.run_id == row.id, VoteRow.voter_id == given.delegator_id)
     proxy = select(VoteProxyRow.voter_id).where(
@@ -199,7 +199,8 @@ def _require_free(session: Session, row: RunRow, given: Delegation) -> None:
         raise VotedAlreadyError(f"{given.delegator_name} 已对本批次作过决定，不能再委托别人表决")
 
 
-def _makers(session: Session, row: RunRow) -> set[str]:
+def makers_of(session: Session, row: RunRow) -> set[str]:
+    """Return who computed or submitted a run: none of them votes on it or judges objections to it."""
     submitters = session.scalars(
         select(RunEventRow.changed_by).where(
             RunEventRow.run_id == row.id, RunEventRow.state == RunState.VILLAGE_SUBMITTED.value
@@ -272,7 +273,7 @@ def votes_needed(session: Session, row: RunRow, gate: str) -> int:
     spoken_for = select(VoteProxyRow.delegator_id).where(
         VoteProxyRow.run_id == row.id, VoteProxyRow.gate != gate
     )
-    barred = {*_makers(session, row), *session.scalars(elsewhere), *session.scalars(spoken_for)}
+    barred = {*makers_of(session, row), *session.scalars(elsewhere), *session.scalars(spoken_for)}
     everybody = holders(session, GATE_PERMISSIONS[gate], row.book) - barred
     return max([len(everybody), 1, *(int(rule["needed"]) for rule in rules)])
 

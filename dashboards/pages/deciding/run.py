@@ -6,8 +6,8 @@ the content hash that its reader saw; the rules are `distribution.approval`'s.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated
+from datetime import date, datetime
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, Response
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from dashboards.files import ATTACHMENTS
 from dashboards.month_work import waiting_words
 from dashboards.pages.registry.account_changes import changes_in_words
-from dashboards.run_actions import Action, offered
+from dashboards.run_actions import Action, Offer, offered
 from dashboards.web import (
     Crumb,
     NotFoundError,
@@ -28,6 +28,17 @@ from dashboards.web import (
     requires,
     services_of,
 )
+from distribution.approval.delegations import Delegation, delegation_for
+from distribution.approval.filings import (
+    FILING,
+    FILING_NAMES,
+    RESULT,
+    Filing,
+    file_run,
+    filings_of,
+    may_file,
+)
+from distribution.approval.notices import KIND_NAMES as KIND_TITLES
 from distribution.approval.notices import (
     Complaint,
     NoticeTerms,
@@ -48,11 +59,22 @@ from distribution.approval.runs import (
     runs,
     submit,
 )
-from distribution.approval.states import GATE_STATES, STATE_NAMES, RunState
-from distribution.approval.votes import Ballot, Vote, vote, votes_of, waiting_gate
+from distribution.approval.states import (
+    BOOKED,
+    GATE_PERMISSIONS,
+    GATE_STATES,
+    STATE_NAMES,
+    RunState,
+    is_approved,
+)
+from distribution.approval.votes import Ballot, Tally, Vote, route_of, tally_of, vote, votes_of, waiting_gate
+from distribution.closing.corrections import CORRECTION, KIND_NAMES
+from distribution.closing.deltas import changes_of
 from distribution.closing.month import advance
+from distribution.closing.runs import REGULAR
 from distribution.ledger.journal import head
-from distribution.types import AllocationLine, PayeeKind
+from distribution.plans.comparison import CAUSE_LABELS, CauseKind
+from distribution.types import Allocation, AllocationLine, ApprovalTerms, PayeeKind
 from documents.attachments import media_type, read_attachment, store_attachment
 from documents.refusal import FileRefusedError
 from registry.actors import SYSTEM, Actor, Permission
@@ -101,6 +123,12 @@ class RunView:
     may_judge: bool
     statement_href: str
     account_changes: tuple[str, ...]
+    kind_word: str
+    tally: Tally | None
+    causes: tuple[tuple[str, int], ...]
+    netted: tuple[int, int]
+    filings: tuple[Filing, ...]
+    may_file: tuple[tuple[str, str], ...]
     message: str = ""
     message_tone: str = "good"
 
@@ -129,11 +157,10 @@ def _page(
     makers = {found.made_by, *(one.by for one in events if one.state is RunState.VILLAGE_SUBMITTED)}
     voted = {one.voter_id for one in votes}
     is_maker = actor.user_id in makers
+    given = _delegation(request, session, actor, (found, gate))
     to_households = _household_fen(allocation.lines)
     actions = (
-        ()
-        if actor.user_id in voted
-        else offered(actor, found, gate, household_fen=to_households, is_maker=is_maker)
+        () if actor.user_id in voted else offered(actor, found, gate, Offer(to_households, is_maker, given))
     )
     village = division_name(session, found.book)
     view = RunView(
@@ -152,12 +179,57 @@ def _page(
         may_judge=actor.may(Permission.DECIDE_OBJECTION),
         statement_href=f"/villages/{found.book}/statements/{found.period}",
         account_changes=changes_in_words(session, actor, found.book, Period.parse(found.period).start_utc),
+        kind_word="" if found.kind == REGULAR else KIND_NAMES[found.kind],
+        tally=tally_of(session, actor, found.id),
+        causes=_cause_words(found, allocation),
+        netted=(len(allocation.nettings), sum(one.amount_fen for one in allocation.nettings)),
+        filings=filings_of(session, actor, found.id),
+        may_file=_may_file(session, actor, found, allocation.approval),
         message=message[0],
         message_tone=message[1],
     )
-    title = f"{village}{Period.parse(found.period).label}收益分配"
+    title = f"{village}{Period.parse(found.period).label}{KIND_TITLES[found.kind]}"
     crumbs = (Crumb("本月工作", f"/work?month={found.period}"),)
     return render(request, "deciding/run.html", title, crumbs=crumbs, view=view)
+
+
+def _delegation(
+    request: Request, session: Session, actor: Actor, what: tuple[Run, str | None]
+) -> Delegation | None:
+    """Return under which delegation the reader may vote where the run waits, if the right is not his own."""
+    found, gate = what
+    if gate not in GATE_PERMISSIONS or gate is None or actor.may(GATE_PERMISSIONS[gate]):
+        return None
+    return delegation_for(session, actor, (gate, found.book), local_date(services_of(request).clock()))
+
+
+def _cause_words(found: Run, result: Allocation) -> tuple[tuple[str, int], ...]:
+    """Return of a correction who gains and who loses, and why, each with its amount [fen]."""
+    if found.kind != CORRECTION:
+        return ()
+    people = [one for one in changes_of(result) if one.payee_kind in _HOUSEHOLD_KINDS]
+    words = []
+    for word, sign in (("补给", 1), ("多领", -1)):
+        mine = [one for one in people if one.delta_fen * sign > 0]
+        codes = dict.fromkeys(code for one in mine for code, _fen in one.causes)
+        why = "、".join(CAUSE_LABELS[CauseKind(code)] for code in codes)
+        if mine:
+            words.append((f"{word} {len(mine)} 户（{why}）", sum(one.delta_fen for one in mine)))
+    return tuple(words)
+
+
+def _may_file(
+    session: Session, actor: Actor, found: Run, terms: ApprovalTerms
+) -> tuple[tuple[str, str], ...]:
+    """Return what the reader can record of the run now: its filing, its announced result."""
+    done = {one.kind for one in filings_of(session, actor, found.id)}
+    approved = found.state in BOOKED or is_approved(route_of(session, actor, found.id), found.state)
+    offers = []
+    if FILING in terms.gates and approved and may_file(actor, FILING):
+        offers.append(FILING)
+    if found.state in BOOKED and may_file(actor, RESULT):
+        offers.append(RESULT)
+    return tuple((kind, FILING_NAMES[kind]) for kind in offers if kind not in done)
 
 
 def _paid(lines: Sequence[AllocationLine]) -> set[str]:
@@ -256,6 +328,7 @@ class _Decision:
     content_hash: Hash
     decision: Annotated[str, Form(pattern="^(approve|return|reject)$")]
     reason: Annotated[str, Form(max_length=500)] = ""
+    for_user: Annotated[str, Form(max_length=60)] = ""
 
 
 @router.post("/runs/{run_id}/vote", dependencies=[Depends(check_form)])
@@ -270,7 +343,9 @@ def vote_on_run(
 
     def act(session: Session, services: Services) -> None:
         evidence = _keep_photo(services, photo)
-        ballot = Ballot(decided.content_hash, decided.decision, decided.reason.strip(), evidence)
+        ballot = Ballot(
+            decided.content_hash, decided.decision, decided.reason.strip(), evidence, decided.for_user
+        )
         vote(session, actor, run_id, ballot, services.clock())
 
     return _decide(request, actor, run_id, act)
@@ -298,6 +373,35 @@ def open_run_notice(
             ledger_hash=end.hash,
         )
         open_notice(session, actor, run_id, notice, services.clock())
+
+    return _decide(request, actor, run_id, act)
+
+
+@dataclass(frozen=True, slots=True)
+class _Filed:
+    """What the form of a filing or an announced result holds."""
+
+    kind: Annotated[Literal["filing", "result_notice"], Form()]
+    filed_on: Annotated[date, Form()]
+    office: Annotated[str, Form(max_length=60)] = ""
+    document: Annotated[str, Form(max_length=80)] = ""
+
+
+@router.post("/runs/{run_id}/filings", dependencies=[Depends(check_form)])
+def file_this_run(
+    request: Request,
+    actor: Reader,
+    run_id: str,
+    filed: Annotated[_Filed, Depends()],
+    photo: UploadFile | None = None,
+) -> Response:
+    """Record that a run was filed with an office, or its result announced."""
+
+    def act(session: Session, services: Services) -> None:
+        filing = Filing(
+            filed.kind, filed.filed_on, filed.office, filed.document, _keep_photo(services, photo)
+        )
+        file_run(session, actor, run_id, filing, services.clock())
 
     return _decide(request, actor, run_id, act)
 
