@@ -66,16 +66,12 @@ def filled(county: County, path: str) -> str:
         "code": county.villages[0],
     }
     address = re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], path)
-    question = {
+    monthly = (
+        "settlements match-results differences statement-lines bank-lines costs spendings remittances "
+        "meter-readings allocations trial indicators energy-adjustments"
+    )
+    question = {f"/{name}": f"?month={MONTH}" for name in monthly.split()} | {
         "/energy": f"?period={MONTH}",
-        "/settlements": f"?month={MONTH}",
-        "/match-results": f"?month={MONTH}",
-        "/differences": f"?month={MONTH}",
-        "/statement-lines": f"?month={MONTH}",
-        "/allocations": f"?month={MONTH}",
-        "/trial": f"?month={MONTH}",
-        "/indicators": f"?month={MONTH}",
-        "/energy-adjustments": f"?month={MONTH}",
         f"/books/{county.villages[0]}": "?year=2026",
     }
     return address + next((text for end, text in question.items() if address.endswith(end)), "")
