@@ -29,6 +29,7 @@ from distribution.ledger.journal import Head
 from distribution.ledger.tables import JournalRow, PostingRow
 from distribution.money import yuan
 from distribution.payout.tables import AttemptEventRow, BankBatchRow, PayoutAttemptRow, PayoutRow
+from distribution.settlement.bank.verification import bank_faults
 from distribution.settlement.intake.tables import SettlementDetailRow
 from distribution.settlement.intake.writing import settlement_hash
 from distribution.settlement.reads import detail_of, line_of
@@ -57,6 +58,7 @@ def verify(session: Session) -> list[Problem]:
         "账簿": lambda opened: verify_books(opened, heads),
         "结算单": _bills,
         "到账": _receipts,
+        "银行核对": bank_faults,
         "分配批次": _runs,
         "分配明细": _strays,
         "公示": _notices,

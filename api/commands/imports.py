@@ -55,6 +55,21 @@ def receipts(
 
 
 @app.command()
+def bank(
+    file: ImportFile,
+    layout: Annotated[str, typer.Option("--layout", help="列布局的名称")] = "bank",
+    data: DataOption = None,
+    config: ConfigOption = None,
+    *,
+    dry_run: DryRun = False,
+    as_json: JsonOption = False,
+) -> None:
+    """导入专户的银行流水；以后在页面“到账核对”里与应收款核对。"""
+    arguments = {"file": str(file.resolve()), "layout": layout, "dry_run": dry_run}
+    run_operation("import-bank", arguments, data=data, config=config, as_json=as_json)
+
+
+@app.command()
 def registry(
     file: ImportFile,
     kind: Annotated[str, typer.Option("--kind", help=KINDS)],

@@ -14,11 +14,12 @@ from api.operations.alarms import (
 from api.operations.availability import availability
 from api.operations.backup import backup
 from api.operations.collecting import connections
+from api.operations.corrections import correct, top_up
 from api.operations.dispatch import dispatch_add, dispatch_end, dispatch_list
 from api.operations.energy import adjustments, energy, station_energy, telemetry
 from api.operations.exports import export
 from api.operations.keys import key_rotate, key_status
-from api.operations.money import close, receipts, statement, verify
+from api.operations.money import bank, close, receipts, statement, verify
 from api.operations.parameters import list_parameters, set_parameter
 from api.operations.people import registry
 from api.operations.plans import publish_plan
@@ -53,8 +54,11 @@ OPERATIONS: dict[str, Callable[..., Outcome]] = {
     "import-telemetry": telemetry,
     "import-settlement": statement,
     "import-receipts": receipts,
+    "import-bank": bank,
     "import-registry": registry,
     "close": close,
+    "correct": correct,
+    "top-up": top_up,
     "reconcile": reconcile,
     "coverage": coverage,
     "series": series,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from api.operations.energy import period_of
 from api.outcome import Outcome
 from dashboards.web import Services
 from distribution.approval.notices import notice_list, notice_of
@@ -13,6 +14,15 @@ from distribution.approval.runs import live_run
 from distribution.exports.beancount import beancount_text
 from distribution.exports.hledger import hledger_text
 from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
+from distribution.exports.settlement_papers import (
+    KIND_NAMES,
+    Paper,
+    Wanted,
+    paper,
+    paper_csv,
+    paper_pdf,
+    paper_xlsx,
+)
 from distribution.exports.sheets import settlement_xlsx, statement_csv, statement_xlsx
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import discrepancies
@@ -23,33 +33,73 @@ from registry.actors import SYSTEM
 from registry.contacts import contact_lines
 from registry.divisions import division_name
 from registry.stations import stations
-from store.periods import local_date
+from store.periods import PeriodKind, local_date
 from store.problem import Problem, ProblemsError
 
 
-def export(services: Services, *, what: str, out: str, village: str = "", month: str = "") -> Outcome:
+def export(  # noqa: PLR0913, each option may be left out
+    services: Services, *, what: str, out: str, village: str = "", month: str = "", account: str = ""
+) -> Outcome:
     """Write a file: its kind by `what`, its form by the ending of `out`.
 
     Raises ProblemsError for a kind and ending that do not go together, or where there is nothing to write.
     """
     path = Path(out)
-    make = _MAKERS.get((what, path.suffix.lower()))
+    ending = path.suffix.lower()
+    if what in PAPERS and ending in _FORMS:
+        _require(
+            ("--month", "--account") if what == "account" else ("--month",),
+            {"--month": month, "--account": account},
+        )
+        return _written(path, _paper(services, (PAPERS[what], ending), month, account))
+    make = _MAKERS.get((what, ending))
     if make is None:
-        known = "、".join(f"{kind}{ending}" for kind, ending in _MAKERS)
+        known = "、".join(
+            [*(f"{kind}{one}" for kind, one in _MAKERS), *(f"{kind}.xlsx/.csv/.pdf" for kind in PAPERS)]
+        )
         raise ProblemsError(
             [Problem(out, f"“{what}”不能写成 {path.suffix or '没有后缀'}", f"可以是：{known}")]
         )
     _require(_NEEDED[what], {"--village": village, "--month": month})
     with services.database.reading() as session:
         content = make(services, session, village, month)
+    return _written(path, content)
+
+
+def _written(path: Path, content: bytes) -> Outcome:
     try:
         write_whole(path, content)
     except OSError as error:
-        raise ProblemsError([Problem(out, f"写不了：{error.strerror}", "检查目录和权限")]) from error
+        raise ProblemsError([Problem(str(path), f"写不了：{error.strerror}", "检查目录和权限")]) from error
     digest = hashlib.sha256(content).hexdigest()
     columns = {"file": "文件", "bytes": "字节", "sha256": "SHA-256"}
     row = {"file": str(path), "bytes": len(content), "sha256": digest}
     return Outcome(f"已写出 {path.name}", columns, (row,))
+
+
+PAPERS = {name: name for name in KIND_NAMES if name != "county"} | {"reconciliation": "county"}
+"""The papers of grid settlement by the name that the command line has for them."""
+_FORMS: dict[str, Callable[[Paper, str], bytes]] = {
+    ".xlsx": paper_xlsx,
+    ".csv": lambda made, _watermark: paper_csv(made),
+    ".pdf": paper_pdf,
+}
+
+
+def _paper(services: Services, form: tuple[str, str], month: str, account: str) -> bytes:
+    """Return a paper, given as (kind, ending), of a month; of one grid account where the kind asks for it."""
+    if period_of(month).kind is not PeriodKind.MONTH:
+        raise ProblemsError([Problem("--month", f"“{month}” 不是月份", "写成 2026-10")])
+    kind, ending = form
+    with services.database.reading() as session:
+        station_id = ""
+        if kind == "account":
+            places = {one.account_number: one.id for one in stations(session, SYSTEM)}
+            if account not in places:
+                raise ProblemsError([Problem("--account", f"没有户号 {account}", "对照台账里的户号")])
+            station_id = places[account]
+        wanted = Wanted(kind, month, local_date(services.clock()), station_id)
+        return _FORMS[ending](paper(session, SYSTEM, wanted), services.watermark)
 
 
 _NEEDED = {

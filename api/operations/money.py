@@ -9,6 +9,7 @@ from api.outcome import Exit, Outcome
 from dashboards.web import Services
 from distribution.closing.month import close_month
 from distribution.money import yuan
+from distribution.settlement.bank.lines import import_bank_lines
 from distribution.settlement.columns import load_layout
 from distribution.settlement.import_events import import_event, refusal_event
 from distribution.settlement.imports import ImportResult, import_statement
@@ -88,6 +89,17 @@ def receipts(services: Services, *, file: str, layout: str = "receipts", dry_run
             return import_receipts(session, SYSTEM, source, services.clock(), dry_run=dry_run)
 
     return _imported(services, Path(file), "到账清单", run, dry_run=dry_run)
+
+
+def bank(services: Services, *, file: str, layout: str = "bank", dry_run: bool = False) -> Outcome:
+    """Import the lines of a bank statement (CSV or Excel)."""
+
+    def run(path: Path) -> ImportResult:
+        source = (path.read_bytes(), path.name, load_layout(layout))
+        with services.database.transaction() as session:
+            return import_bank_lines(session, SYSTEM, source, services.clock(), dry_run=dry_run)
+
+    return _imported(services, Path(file), "银行流水", run, dry_run=dry_run)
 
 
 def _imported(

@@ -13,6 +13,7 @@ from functools import cache
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from distribution.settlement.bank.tables import BankDifferenceRow
 from distribution.settlement.checks import StationFacts
 from distribution.settlement.statements import StatementRow
 from distribution.settlement.tables import ReceiptRow, ReceivableRow, SettlementLineRow, SettlementRow
@@ -123,11 +124,16 @@ def last_readings(session: Session, present: Mapping[Key, Present]) -> dict[Key,
 def _received(
     session: Session, station_ids: Sequence[str], months: Collection[str]
 ) -> dict[tuple[str, str, str], int]:
-    keys = (ReceiptRow.station_id, ReceiptRow.month, ReceiptRow.component)
-    statement = select(*keys, func.sum(ReceiptRow.amount_fen)).where(
-        ReceiptRow.station_id.in_(station_ids), ReceiptRow.month.in_(months)
-    )
-    return {(row[0], row[1], row[2]): int(row[3]) for row in session.execute(statement.group_by(*keys))}
+    """Return what arrived, and what was written off beside it within tolerance [fen]."""
+    found: dict[tuple[str, str, str], int] = defaultdict(int)
+    for table in (ReceiptRow, BankDifferenceRow):
+        keys = (table.station_id, table.month, table.component)
+        statement = select(*keys, func.sum(table.amount_fen)).where(
+            table.station_id.in_(station_ids), table.month.in_(months)
+        )
+        for row in session.execute(statement.group_by(*keys)):
+            found[row[0], row[1], row[2]] += int(row[3])
+    return found
 
 
 def _villages(session: Session, present: Mapping[Key, Present]) -> dict[str, list[tuple[Component, str]]]:
