@@ -1,4 +1,4 @@
-"""Commands about money: close a month, verify the books."""
+"""Commands about money: close a month, put a booked one right, verify the books."""
 
 from typing import Annotated
 
@@ -13,6 +13,8 @@ def register(app: CommandLine) -> None:
     app.command()(close)
     app.command()(reconcile)
     app.command()(verify)
+    app.command()(correct)
+    app.command(name="top-up")(top_up)
 
 
 def close(
@@ -40,3 +42,40 @@ def reconcile(
 def verify(data: DataOption = None, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """校验账本的摘要链、借贷平衡和审计链；发现第一处不符就指出来。"""
     run_operation("verify", {}, data=data, config=config, as_json=as_json)
+
+
+def correct(
+    village: Annotated[str, typer.Argument(help="村代码，12 位")],
+    month: Annotated[str, typer.Argument(help="已记账的月份，例如 2026-06")],
+    data: DataOption = None,
+    config: ConfigOption = None,
+    *,
+    original_rules: Annotated[
+        bool, typer.Option("--original-rules", help="按当时的方案，不按该月现行方案")
+    ] = False,
+    of_top_up: Annotated[bool, typer.Option("--top-up", help="更正该月的补发，不是分配")] = False,
+    start: Annotated[bool, typer.Option("--start", help="起草更正批次；不写只看差额")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """把已记账的月份按现在的登记重新算一遍，逐户列出差额和原因；加 --start 起草更正。"""
+    arguments = {
+        "village": village,
+        "month": month,
+        "original_rules": original_rules,
+        "top_up": of_top_up,
+        "start": start,
+    }
+    run_operation("correct", arguments, data=data, config=config, as_json=as_json)
+
+
+def top_up(
+    village: Annotated[str, typer.Argument(help="村代码，12 位；不写列出全部")] = "",
+    month: Annotated[str, typer.Argument(help="钱所属的月份；不写只列出")] = "",
+    data: DataOption = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """列出记账以后才到的钱；写明村和月份时，按那个月的方案和名册起草补发。"""
+    arguments = {"village": village, "month": month}
+    run_operation("top-up", arguments, data=data, config=config, as_json=as_json)
