@@ -4,6 +4,8 @@ import pytest
 
 from distribution.closing.month import close_month
 from distribution.matching import match_month
+from distribution.settlement.intake.undo import undo_statement
+from distribution.settlement.matching.results import line_fates, match_results
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import (
     Assignment,
@@ -94,3 +96,25 @@ def test_a_difference_that_a_revision_removes_is_past(county, series):
         assert discrepancies(session, FINANCE) == ()
         (past,) = discrepancies(session, FINANCE, with_past=True)
         assert past.is_past
+
+
+def test_the_match_the_queue_and_an_undo_are_the_same_on_postgresql(county_postgres):
+    county = county_postgres
+    result = county.statement(["0001,2026-10,M1,1,1000,13000,12000,0.3515,4218.00,0.4985,5982.00"])
+    late = datetime(2027, 3, 1, tzinfo=UTC)
+    (new,) = match_month(county.database, None, SYSTEM, "2026-10", late)
+    assert match_month(county.database, None, SYSTEM, "2026-10", late) == ()
+    with county.database.transaction() as session:
+        (one,) = discrepancies(session, FINANCE)
+        assert (one.id, one.cause_name, one.unit) == (new, "未到账", "fen")
+        (line,) = line_fates(session, FINANCE, "2026-10")
+        assert (line.fate, line.reason) == ("excepted", one.text)
+        resolve_discrepancy(session, FINANCE, new, Resolution("ignored", "另案追讨"), NOW)
+        (line,) = line_fates(session, FINANCE, "2026-10")
+        assert (line.fate, line.reason) == ("ignored", "另案追讨")
+        assert undo_statement(session, FINANCE, result.sha256, "导错了", NOW).months == ("2026-10",)
+    match_month(county.database, None, SYSTEM, "2026-10", late)
+    with county.database.reading() as session:
+        assert discrepancies(session, FINANCE) == ()
+        assert line_fates(session, FINANCE, "2026-10") == ()
+        assert [one.state for one in match_results(session, FINANCE, month="2026-10")] == ["waiting"]
