@@ -88,6 +88,8 @@ def written(path: Path, *rows: dict[str, str]) -> Path:
         ("import-settlement", {"file": "/absent.csv"}, "读不了"),
         ("import-registry", {"file": __file__, "kind": "people"}, "没有“people”"),
         ("plan-publish", {"file": __file__}, "TOML"),
+        ("correct", {"village": "1", "month": "2026-01"}, "没有分配"),
+        ("top-up", {"village": "1", "month": "2026-01"}, "还没有记账"),
     ],
 )
 def test_an_operation_that_cannot_be_meant_does_nothing_and_says_why(county, operation, arguments, why):
