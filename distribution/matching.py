@@ -33,7 +33,7 @@ from distribution.settlement.matching.evidence import (
 from distribution.settlement.matching.judging import EXCEPTED, WAITING, Difference, Verdict, judge
 from distribution.settlement.matching.losses import agreed_losses, learnt
 from distribution.settlement.matching.results import Owner, newest_results, write_results
-from distribution.settlement.metering.readings import metered_energy
+from distribution.settlement.metering.readings import metered_energy, readings
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import Resolution, discrepancies, resolve_discrepancy
 from distribution.settlement.statements import StatementRow
@@ -171,7 +171,12 @@ def _gather(
         _by_hand(session, actor, month),
         multipliers,
         {station_id: row.curtailed_wh for station_id, row in last.items()},
-        _checked(session, FactBook(book, meters), [one for one in places if one.id in bills], bills),
+        _checked(
+            session,
+            FactBook(book, meters, readings(session, actor)),
+            [one for one in places if one.id in bills],
+            bills,
+        ),
         Owner(DEFAULT_OWNER, local_date(now) + timedelta(days=0 if days is None else int(days.value))),
         _off(session, ids, str(period.previous())),
         _off(session, ids, str(period.next())),

@@ -6,12 +6,13 @@ Pure. What differs between bill, meter and inverter is `matching`'s.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
 from distribution.money import RoundingPolicy, yuan
 from distribution.settlement.statements import StatementRow
-from distribution.settlement.tariffs.prices import PER_LINE, TariffWindow, amounts_fen
+from distribution.settlement.tariffs.prices import PER_LINE, TariffWindow, amounts_fen, split_energy
 from store.periods import Period
 from store.problem import Problem
 
@@ -19,7 +20,7 @@ WH_PER_KWH = 1_000
 READING_TOLERANCE_WH = 1_000
 UNIT_SLIP_FACTORS = (10, 100, 1_000, 10_000)
 TAX_TOLERANCE_FEN = 5
-DAY_SPLIT_TOLERANCE_WH = 1_000
+SPLIT_TOLERANCE_WH = 1_000
 _LOW_HOURS = 1
 _LIKELY_HOURS = (20, 400)
 
@@ -94,7 +95,8 @@ class StationFacts:
     """What the checks need of a station and month; `None` and empty are what nobody knows.
 
     Rated power [W]; multipliers and last readings per meter; the tariff windows of the month; most hours
-    of the region; lifetime cap [Wh]; VAT inside the month's sales [fen].
+    of the region; lifetime cap [Wh]; VAT inside the month's sales [fen]. A month whose price changes is split
+    `by_day`, or by what was read off a meter on the day, as `change_readings` has it by meter and day.
     """
 
     name: str
@@ -107,6 +109,7 @@ class StationFacts:
     tax_fen: int | None = None
     is_listed: bool | None = None
     by_day: bool = False
+    change_readings: Mapping[tuple[str, date], Decimal] = field(default_factory=dict)
     rounding: tuple[RoundingPolicy, int] = field(default=(RoundingPolicy.HALF_UP, PER_LINE))
 
 
@@ -260,26 +263,43 @@ def check_windows(rows: Sequence[StatementRow], facts: StationFacts) -> list[Fin
             "请供电公司按换档日分段结算",
         )
         return [_finding(Check.WINDOW, rows[0], "electricity_price", said)]
-    return _split_by_day(rows, facts) if facts.by_day else []
+    return _split(rows, facts)
 
 
-def _split_by_day(rows: Sequence[StatementRow], facts: StationFacts) -> list[Finding]:
+def _split(rows: Sequence[StatementRow], facts: StationFacts) -> list[Finding]:
+    """Each window has the energy that the county's rule gives it; by reading, where the day was read."""
+    readings = None if facts.by_day else _readings_wh(rows, facts)
+    if readings is None and not facts.by_day:
+        return []
     total = sum(row.line.exported_energy_wh for row in rows)
-    days = sum(window.days for window in facts.windows)
+    how = "按天数" if facts.by_day else "按换档日示数"
     found = []
-    for window in facts.windows:
+    for window, expected in zip(facts.windows, split_energy(total, facts.windows, readings), strict=True):
         mine = [row for row in rows if row.line.electricity_price == window.electricity_price]
         energy = sum(row.line.exported_energy_wh for row in mine)
-        if abs(energy * days - total * window.days) > DAY_SPLIT_TOLERANCE_WH * days:
+        if abs(energy - expected) > SPLIT_TOLERANCE_WH:
             said = (
-                (
-                    f"{window.electricity_price} 元一档按 {window.days}/{days} 天应为 "
-                    f"{_kwh(total * window.days // days)} 千瓦时，结算单为 {_kwh(energy)} 千瓦时"
-                ),
-                "本县按天数划分换档电量，请供电公司核对",
+                f"{window.electricity_price} 元一档{how}应为 {_kwh(expected)} 千瓦时，"
+                f"结算单为 {_kwh(energy)} 千瓦时"
             )
-            found.append(_finding(Check.WINDOW, mine[0], "exported_energy", said))
+            fix = f"本县{how}划分换档电量，请供电公司核对"
+            found.append(_finding(Check.WINDOW, mine[0], "exported_energy", (said, fix)))
     return found
+
+
+def _readings_wh(rows: Sequence[StatementRow], facts: StationFacts) -> tuple[int, ...] | None:
+    """Return the meter's totals [Wh] at the start, each change and the end; None where one is unknown."""
+    meters = {(row.line.meter_number, row.line.meter_multiplier) for row in rows}
+    if len(meters) != 1:
+        return None
+    ((meter, multiplier),) = meters
+    changes = [facts.change_readings.get((meter, window.start)) for window in facts.windows[1:]]
+    lowest = min(row.line.previous_reading for row in rows)
+    faces = [lowest, *changes, max(row.line.current_reading for row in rows)]
+    known = [face for face in faces if face is not None]
+    if len(known) != len(faces):
+        return None
+    return tuple(int(face * multiplier * WH_PER_KWH) for face in known)
 
 
 def check_tax(rows: Sequence[StatementRow], facts: StationFacts) -> list[Finding]:

@@ -23,6 +23,7 @@ from distribution.settlement.intake.writing import (
     village_parts,
     write_bills,
 )
+from distribution.settlement.metering.readings import readings
 from distribution.settlement.statements import StatementFile, StatementRow
 from distribution.settlement.tables import StatementFileRow
 from distribution.types import Component
@@ -129,7 +130,8 @@ class _Batch:
     def __init__(self, session: Session, actor: Actor, statement: StatementFile) -> None:
         self._session, self._statement = session, statement
         self._stations = stations_by_account(session, actor)
-        self._facts = FactBook(ValueBook(session), revenue_meters(session, actor))
+        hand = readings(session, actor)
+        self._facts = FactBook(ValueBook(session), revenue_meters(session, actor), hand)
         self.added: list[str] = []
         self.revised: list[str] = []
         self.unchanged: list[str] = []

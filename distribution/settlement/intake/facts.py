@@ -7,6 +7,7 @@ values in force. It judges nothing.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from functools import cache
 
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from distribution.settlement.bank.tables import BankDifferenceRow
 from distribution.settlement.checks import StationFacts
+from distribution.settlement.metering.readings import MeterReading
 from distribution.settlement.statements import StatementRow
 from distribution.settlement.tables import ReceiptRow, ReceivableRow, SettlementLineRow, SettlementRow
 from distribution.settlement.tariffs import prices
@@ -151,10 +153,16 @@ def _pieces(ids: Sequence[str], size: int = 500) -> list[Sequence[str]]:
 
 
 class FactBook:
-    """The facts of the checks, from the registry and the values in force."""
+    """The facts of the checks, from the registry, the values in force and what people read off the meters."""
 
-    def __init__(self, book: ValueBook, meters: Iterable[RevenueMeter]) -> None:
+    def __init__(
+        self, book: ValueBook, meters: Iterable[RevenueMeter], hand: Iterable[MeterReading] = ()
+    ) -> None:
         self._book = book
+        self._hand: dict[str, dict[tuple[str, date], Decimal]] = defaultdict(dict)
+        for one in hand:
+            if one.holds:
+                self._hand[one.station_id][one.meter_number, one.read_on] = one.reading
         self._multipliers: dict[str, dict[str, int]] = defaultdict(dict)
         for meter in meters:
             self._multipliers[meter.station_id][meter.meter_number] = meter.meter_multiplier
@@ -177,5 +185,6 @@ class FactBook:
             tax_fen=prices.withheld_tax_fen(book, station, period, sales) if taxed else None,
             is_listed=prices.is_listed(station),
             by_day=prices.split_method(book, station, period.start) == prices.BY_DAY,
+            change_readings=self._hand.get(station.id, {}),
             rounding=prices.rounding_of(book, station, period.start),
         )

@@ -26,7 +26,6 @@ _ROUNDINGS = {
     4: RoundingPolicy.UP,
 }
 _NOT_LISTED = ("未", "不在", "否", "非目录")
-_LOCAL_REFERENCE = ("地方参照", "参照")
 _WH_PER_KWH, _FEN_PER_YUAN = 1_000, 100
 
 
@@ -104,11 +103,6 @@ def is_listed(station: Station) -> bool | None:
     if not status:
         return None
     return not status.startswith(_NOT_LISTED)
-
-
-def is_local_reference(station: Station) -> bool:
-    """Tell whether a station follows the central model by local rule only, and is paid last."""
-    return station.subsidy_list_status.startswith(_LOCAL_REFERENCE)
 
 
 def rounding_of(book: ValueBook, station: Station, on: date) -> tuple[RoundingPolicy, int]:

@@ -95,6 +95,10 @@ def test_windows_split_by_days_share_one_pair_of_readings():
     assert found(good, known) == set()
     wrong = [split(6_000_000, first, "前"), split(6_000_000, second, "后")]
     assert found(wrong, known) == {Check.WINDOW}
+    by_reading = facts(windows=halves, change_readings={("M1", date(2026, 10, 11)): Decimal(200)})
+    assert found(wrong, by_reading) == set()
+    assert found(good, by_reading) == {Check.WINDOW}
+    assert found(good, facts(windows=halves)) == set()
     one_price = [split(12_000_000, second, "全")]
     assert found(one_price, known) == {Check.WINDOW}
 
