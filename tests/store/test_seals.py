@@ -80,16 +80,16 @@ def test_what_a_session_wrote_is_whole(boxes):
 @pytest.mark.parametrize(
     ("sql", "place"),
     [
-        ("UPDATE sealed_coin SET value = 401 WHERE id = 4", "硬币 4"),
+        ("UPDATE sealed_coin SET value = 401 WHERE id = 4", "硬币 b 4"),
         ("UPDATE sealed_coin SET box = 'a' WHERE id = 4", "硬币"),
-        ("DELETE FROM sealed_coin WHERE id = 4", "硬币 5"),
+        ("DELETE FROM sealed_coin WHERE id = 4", "硬币 b 5"),
         ("DELETE FROM sealed_coin WHERE id = 5", "硬币 b"),
         ("DELETE FROM sealed_coin WHERE box = 'b'", "硬币 b"),
         ("UPDATE seal SET digest = previous_hash WHERE seq = 2", "封存记录第 2 号"),
         ("DELETE FROM seal WHERE seq = 1", "封存记录第 1 号"),
-        ("DELETE FROM seal WHERE seq = 2", "硬币 3"),
-        ("INSERT INTO sealed_coin SELECT 6, 'b', 1, put_at FROM sealed_coin WHERE id = 1", "硬币 6"),
-        ("INSERT INTO sealed_coin SELECT 6, 'c', 1, put_at FROM sealed_coin WHERE id = 1", "硬币 6"),
+        ("DELETE FROM seal WHERE seq = 2", "硬币 b 3"),
+        ("INSERT INTO sealed_coin SELECT 6, 'b', 1, put_at FROM sealed_coin WHERE id = 1", "硬币 b 6"),
+        ("INSERT INTO sealed_coin SELECT 6, 'c', 1, put_at FROM sealed_coin WHERE id = 1", "硬币 c 6"),
     ],
 )
 def test_what_was_done_behind_the_programs_back_is_named(boxes, sql, place):
