@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,6 +25,7 @@ def move(addresses: tuple[str, str], order: tuple[tuple[str, ...], str, str], da
     source, target = addresses
     if source == target:
         raise ProblemsError([Problem("FROM TO", "来源和目标是同一个库", "写两个不同的地址")])
+    _require_file(source)
     wanted = CopyOrder(order[0], _day("--from", order[1]), _day("--to", order[2]))
     first = open_series(source)
     try:
@@ -41,6 +43,15 @@ def move(addresses: tuple[str, str], order: tuple[tuple[str, ...], str, str], da
     row = {"rows": state.rows, "stored": state.stored, "checksum": state.checksum[:16]}
     columns = {"rows": "核对一致的行", "stored": "其中新写入", "checksum": "校验和"}
     return Outcome("搬完，两边一致", columns, (row,))
+
+
+def _require_file(source: str) -> None:
+    """Raise ProblemsError where the source is a file that is not there, which opening would make."""
+    parts = urlsplit(source)
+    if parts.scheme == "duckdb" and not Path(unquote(parts.path.removeprefix("/"))).is_file():
+        raise ProblemsError(
+            [Problem("FROM", f"没有这个文件：{parts.path.removeprefix('/')}", "核对来源库的路径")]
+        )
 
 
 def _memory(data_dir: Path, what: str) -> Path:

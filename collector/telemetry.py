@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -421,20 +422,37 @@ class _RowReader:
                     if not item.words
                     else f"改成数字，或 {'、'.join(item.words)} 之一"
                 )
-                problems.append(Problem(f"{where} 列“{item.column}”", f"“{text}”不是数字", how))
+                problems.append(
+                    Problem(f"{where} 列“{item.column}”", f"“{text}”不是{self._kind(text, item)}", how)
+                )
         return values
+
+    @staticmethod
+    def _kind(text: str, item: QuantityMapping) -> str:
+        counts = QUANTITIES[item.name].kind is QuantityKind.COUNTER
+        return "累计读数，累计读数没有负的" if counts and text.startswith("-") else "数字"
 
     def _number(self, text: str, item: QuantityMapping) -> float | int:
         if text in item.words:
             return item.words[text]
         exact = _finite(text.translate(self._marks)) * item.factor + item.offset
-        return float(exact) if QUANTITIES[item.name].kind is QuantityKind.GAUGE else _whole(exact)
+        kind = QUANTITIES[item.name].kind
+        if kind is QuantityKind.COUNTER and exact < 0:
+            raise ValueError("a counter never shows less than nothing")
+        return _gauge(exact) if kind is QuantityKind.GAUGE else _whole(exact)
 
 
 def _finite(text: str) -> Decimal:
     number = Decimal(text)
     if not number.is_finite():
         raise ValueError("no finite number")
+    return number
+
+
+def _gauge(exact: Decimal) -> float:
+    number = float(exact)
+    if not isfinite(number):
+        raise OverflowError("the number does not fit")
     return number
 
 

@@ -36,7 +36,7 @@ def simulate(
     from collector.telemetry import read_mapping
 
     with refusing():
-        origin: datetime | None = parse_moment(start, system_clock()) if start else None
+        origin: datetime | None = parse_moment(start, system_clock(), "--from") if start else None
         plant = ReplayPlant(replay, read_mapping(mapping), system_clock(), speed=speed, origin=origin)
         links = replay_links(plant.device_ids, port=port, profile=profile)
         for link in links:

@@ -31,8 +31,8 @@ def interval_of(services: Services, during: Sequence[str]) -> tuple[datetime, da
     """Read from and to in local time; without them the last day up to now. Raises ProblemsError."""
     now = services.clock()
     start, end = during
-    until = parse_moment(end, now) if end else now
-    since = parse_moment(start, now) if start else until - timedelta(days=1)
+    until = parse_moment(end, now, "--to") if end else now
+    since = parse_moment(start, now, "--from") if start else until - timedelta(days=1)
     if since >= until:
         raise ProblemsError([Problem("--from", "起始不早于终止", "把 --from 写成早于 --to 的时刻")])
     return since, until
@@ -116,7 +116,11 @@ def coverage(
     interval: str = "5m",
 ) -> Outcome:
     """Return for each device and day how many of the expected intervals have a sample."""
-    step, span = _step(interval) or STEPS["5m"], interval_of(services, during)
+    step, span = _step(interval), interval_of(services, during)
+    if step is None:
+        raise ProblemsError(
+            [Problem("--interval", f"“{interval}” 不是应有的间隔", f"写成 {'、'.join(STEPS)}")]
+        )
     with services.database.reading() as session:
         if station_id and station(session, SYSTEM, station_id) is None:
             raise ProblemsError([Problem("--station", f"没有电站 {station_id}", "核对编号")])

@@ -30,7 +30,7 @@ def statistics(services: Services) -> Outcome:
 def retire(services: Services, *, before: str) -> Outcome:
     """Replace raw samples before a day by their 15-minute means, after their daily energy is kept."""
     now = services.clock()
-    limit = local_midnight(local_date(parse_moment(before, now)))
+    limit = local_midnight(local_date(parse_moment(before, now, "--before")))
     if (now - limit).days < SHORTEST_RAW_DAYS:
         how = f"写成 {SHORTEST_RAW_DAYS} 天以前的日期：未结的月份还要用原始数据"
         raise ProblemsError([Problem("--before", f"{before} 太近", how)])

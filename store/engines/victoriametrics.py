@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -33,7 +34,7 @@ from store.engines.batches import (
 )
 from store.engines.lines import lines, tag, untag
 from store.engines.pivoting import FLAGS, RECEIVED, Points, whole_rows
-from store.engines.recent import RecentRows
+from store.engines.recent import KEPT_SECONDS, RecentRows
 from store.engines.serverside import (
     LONG_AGO_US,
     ServerSeries,
@@ -168,6 +169,7 @@ class VictoriaMetricsStore(ServerSeries):
             ca_certs=address.certificate or None,
         )
         self._recent = RecentRows()
+        self._opened_at = monotonic()
         self._dirty = True  # another process may have written a moment ago
         self._flushes = True
 
@@ -268,11 +270,12 @@ class VictoriaMetricsStore(ServerSeries):
         return f'{{__name__="{self._address.measurement}_flags"{self._unheard()}}}'
 
     def _unheard(self) -> str:
-        """Return a condition that every series meets, new each time while this process writes.
+        """Return a condition that every series meets, new each time while what was written is fresh.
 
         The server remembers which series a condition found, and learns of new ones up to seconds later.
         """
-        return f',unheard!="{secrets.token_hex(8)}"' if self._recent else ""
+        begins = monotonic() - self._opened_at < KEPT_SECONDS
+        return f',unheard!="{secrets.token_hex(8)}"' if begins or self._recent else ""
 
     # Writing
 
