@@ -47,12 +47,14 @@ class Action:
 class Offer:
     """What an offer depends on beside the run: the part of it that goes to households [fen], who asks.
 
-    `delegation` is the one under which the reader may vote, where the right is not his own.
+    `delegation` is the one under which the reader may vote, where the right is not his own; `sums` is what a
+    correction gives to households and takes from them [fen].
     """
 
     household_fen: int
     is_maker: bool
     delegation: Delegation | None = None
+    sums: tuple[int, int] = (0, 0)
 
 
 def offered(actor: Actor, run: Run, gate: str | None, offer: Offer) -> tuple[Action, ...]:
@@ -61,6 +63,8 @@ def offered(actor: Actor, run: Run, gate: str | None, offer: Offer) -> tuple[Act
         return ()
     to_households = f"其中到户 {run.household_count} 户 {money(offer.household_fen)} 元"
     what = f"本版：共 {money(run.amount_fen)} 元，{to_households}"
+    if any(offer.sums):
+        what = f"本版：补给 {money(offer.sums[0])} 元，多领 {money(offer.sums[1])} 元"
     if gate == "submit" and (actor.may(Permission.VOTE_VILLAGE) or actor.may(Permission.COMPUTE_RUN)):
         return (_submit(run, what),)
     if gate == "notice":

@@ -96,11 +96,14 @@ class NoticeList:
 
     @property
     def netting_words(self) -> str:
-        """What is kept back of the payments, and what is paid; empty where nothing is."""
-        if not self.netted_fen:
-            return ""
+        """What a correction gives and takes, what is kept back, and what is paid; else empty."""
         added = sum(line.amount_fen for line in self.lines if line.amount_fen > 0)
-        return f"冲抵以前多发 {yuan(self.netted_fen)} 元后，实发 {yuan(added - self.netted_fen)} 元。"
+        words = ""
+        if self.kind == "correction":
+            words = f"补给合计 {yuan(added)} 元，多领合计 {yuan(added - self.total_fen)} 元。"
+        if self.netted_fen:
+            words += f"冲抵以前多发 {yuan(self.netted_fen)} 元后，实发 {yuan(added - self.netted_fen)} 元。"
+        return words
 
 
 @dataclass(frozen=True, slots=True)

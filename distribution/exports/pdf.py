@@ -19,6 +19,7 @@ from store.canonical import content_hash
 from store.periods import Period
 
 _FOLDER = Path(__file__).parent
+_SHORT_NOTE = 4
 FONTS = ("Noto Serif SC", "Noto Serif CJK SC", "Noto Sans SC", "Noto Sans CJK SC")
 
 
@@ -47,7 +48,9 @@ def notice_pdf(content: NoticeList, notice: Notice | None, head: Letterhead) -> 
     changes = content.kind == "correction"
     carried = f"，上期结转 {yuan(content.carried_in_fen)} 元" if content.carried_in_fen else ""
     data: dict[str, object] = {
-        "title": f"关于{head.village_name}光伏电站{label}{content.kind_name}的公示",
+        "title": f"关于{head.village_name}光伏电站{label}",
+        "subject": f"{content.kind_name}的公示",
+        "has_notes": any(len(line.note) > _SHORT_NOTE for line in content.lines),
         "preface": f"根据分配方案（{content.plan}）和村民代表会议决议，"
         f"现将{label}光伏{content.kind_name}情况予以公示，接受监督。{content.explanation}",
         "window": "张贴后填写" if notice is None else _window(notice),

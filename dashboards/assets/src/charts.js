@@ -72,7 +72,7 @@ function baseOption(model, size, width) {
     tooltip: tooltip(model, size),
     yAxis: {
       type: "value",
-      min: 0,
+      min: (range) => Math.min(0, range.min),
       axisLabel: { color: FAINT, fontSize: size },
       splitLine: { lineStyle: { color: GRIDLINE } },
     },

@@ -160,7 +160,9 @@ def _page(
     given = _delegation(request, session, actor, (found, gate))
     to_households = _household_fen(allocation.lines)
     actions = (
-        () if actor.user_id in voted else offered(actor, found, gate, Offer(to_households, is_maker, given))
+        ()
+        if actor.user_id in voted
+        else offered(actor, found, gate, Offer(to_households, is_maker, given, _sums(found, allocation)))
     )
     village = division_name(session, found.book)
     view = RunView(
@@ -216,6 +218,14 @@ def _cause_words(found: Run, result: Allocation) -> tuple[tuple[str, int], ...]:
         if mine:
             words.append((f"{word} {len(mine)} 户（{why}）", sum(one.delta_fen for one in mine)))
     return tuple(words)
+
+
+def _sums(found: Run, result: Allocation) -> tuple[int, int]:
+    """Return what a correction gives to households and what it takes from them [fen]; zeros of other runs."""
+    if found.kind != CORRECTION:
+        return 0, 0
+    deltas = [one.delta_fen for one in changes_of(result) if one.payee_kind in _HOUSEHOLD_KINDS]
+    return sum(one for one in deltas if one > 0), -sum(one for one in deltas if one < 0)
 
 
 def _may_file(
