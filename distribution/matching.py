@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from distribution.ledger.journal import journal
 from distribution.measuring import Plant, days_around, energy_within, measured_month
 from distribution.settlement.bank.tables import BankDifferenceRow
-from distribution.settlement.checks import CHECKS, Finding, check_rows
+from distribution.settlement.checks import CHECKS, Finding, check_warnings
 from distribution.settlement.columns import Heading, Places
 from distribution.settlement.intake.facts import FactBook, Present, last_readings, present_bills
 from distribution.settlement.matching.causes import CAUSE_LABELS, Cause
@@ -52,6 +52,7 @@ _NO_READINGS: Mapping[str, Decimal] = {}
 _HAND_READ = "人工抄表"
 _STATIONS_AT_ONCE = 5_000
 _CHECK_KIND = "check_"
+_COMPONENTS = [one.value for one in (Component.ELECTRICITY, Component.SUBSIDY, Component.LOCAL_SUBSIDY)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ def _checked(
         for place in some:
             rows = _rows(bills[place.id])
             known = facts.of(place, month, rows, readings.get((place.id, before), _NO_READINGS))
-            warned = [one for one in check_rows(rows, known) if not one.blocks]
+            warned = [one for one in check_warnings(rows, known) if not one.blocks]
             if warned:
                 found[place.id] = tuple(_check_difference(place, month, one) for one in warned)
     return found
@@ -282,8 +283,7 @@ def _evidence(
 ) -> Evidence:
     month, now = when
     bill = gathered.bills.get(place.id)
-    arrived = {one: gathered.money.get((place.id, one.value), 0) for one in Component}
-    subsidies = (Component.SUBSIDY, Component.LOCAL_SUBSIDY)
+    electricity, *subsidies = (gathered.money.get((place.id, one), 0) for one in _COMPONENTS)
     return Evidence(
         place.id,
         month,
@@ -295,9 +295,9 @@ def _evidence(
         energies[1].get(place.id),
         Money(
             0 if bill is None else bill.electricity_fen,
-            arrived[Component.ELECTRICITY],
+            electricity,
             0 if bill is None else bill.subsidy_fen + bill.local_subsidy_fen,
-            sum(arrived[one] for one in subsidies),
+            sum(subsidies),
         ),
         multiplier=gathered.multipliers.get(place.id, 1),
         is_self_use=place.on_grid_mode == "surplus",

@@ -115,9 +115,16 @@ class StationFacts:
 
 def check_rows(rows: Sequence[StatementRow], facts: StationFacts) -> list[Finding]:
     """Return everything that the checks find in a station's month."""
-    found = [*_duplicates(rows), *check_hours(rows, facts), *check_fees(rows, facts)]
+    found = [*_duplicates(rows), *check_fees(rows, facts)]
     for row in rows:
         found += check_readings(row, facts, rows)
+    return [*found, *check_warnings(rows, facts)]
+
+
+def check_warnings(rows: Sequence[StatementRow], facts: StationFacts) -> list[Finding]:
+    """Return what the checks find that a bill which went in may still have: they warn, or judge its hours."""
+    found = check_hours(rows, facts)
+    for row in rows:
         found += check_continuity(row, facts, rows)
         found += check_prices(row, facts)
     return [*found, *check_windows(rows, facts), *check_tax(rows, facts), *check_subsidy(rows, facts)]
