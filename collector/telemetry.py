@@ -9,14 +9,12 @@ import codecs
 import csv
 import gzip
 import lzma
-import tomllib
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from math import isfinite
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -24,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from collector.textfiles import read_toml, read_utf8
 from store.problem import Problem, ProblemsError
 from store.samples import QUANTITIES, QuantityKind, Sample, samples_to_table
 from store.series import Conflict, SeriesStore
@@ -229,10 +228,7 @@ _WORDS = {
 
 def read_mapping(path: Path) -> TelemetryMapping:
     """Read a mapping file; raises ProblemsError with the place of everything that is wrong."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProblemsError([Problem(str(path), f"读不出：{error}", "检查路径和 TOML 写法")]) from error
+    raw = read_toml(read_utf8(path), str(path))
     try:
         return TelemetryMapping.model_validate(raw)
     except ValidationError as error:
@@ -437,29 +433,15 @@ class _RowReader:
             return item.words[text]
         exact = _finite(text.translate(self._marks)) * item.factor + item.offset
         kind = QUANTITIES[item.name].kind
-        if kind is QuantityKind.COUNTER and exact < 0:
-            raise ValueError("a counter never shows less than nothing")
-        return _gauge(exact) if kind is QuantityKind.GAUGE else _whole(exact)
+        if abs(exact) >= 2**63 or (kind is QuantityKind.COUNTER and exact < 0):
+            raise OverflowError("the number cannot be one of this quantity")
+        return float(exact) if kind is QuantityKind.GAUGE else round(exact)
 
 
 def _finite(text: str) -> Decimal:
     number = Decimal(text)
     if not number.is_finite():
         raise ValueError("no finite number")
-    return number
-
-
-def _gauge(exact: Decimal) -> float:
-    number = float(exact)
-    if not isfinite(number):
-        raise OverflowError("the number does not fit")
-    return number
-
-
-def _whole(exact: Decimal) -> int:
-    number = round(exact)
-    if not -(2**63) <= number < 2**63:
-        raise OverflowError("the number does not fit")
     return number
 
 

@@ -108,7 +108,10 @@ def list_all(*, as_json: JsonOption = False) -> None:
 
 @profiles.command("check")
 def check(
-    files: Annotated[list[Path] | None, typer.Argument(help="档案文件；不写则检查随程序提供的")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="档案文件；不写则检查随程序提供的", exists=True, dir_okay=False),
+    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:

@@ -3,7 +3,6 @@
 Owns finding, reading and checking mapping files. A shipped mapping's name is its file's stem.
 """
 
-import tomllib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -11,20 +10,20 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from collector.payloads.document import PayloadMapping
+from collector.profile.complaints import in_chinese
+from collector.textfiles import read_toml, read_utf8
 from store.problem import Problem, ProblemsError
 
 
 def parse_mapping(text: str, where: str) -> PayloadMapping:
     """Read a mapping from TOML text; raises ProblemsError naming every place that is wrong."""
     try:
-        return PayloadMapping.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ProblemsError([Problem(where, f"不是 TOML：{error}", "改正语法后再试")]) from error
+        return PayloadMapping.model_validate(read_toml(text, where))
     except ValidationError as error:
         problems = [
             Problem(
                 f"{where} {'.'.join(str(part) for part in item['loc'])}".strip(),
-                item["msg"].removeprefix("Value error, "),
+                in_chinese(item)[0],
                 "对照 docs/mapping-format.md 修改",
             )
             for item in error.errors()
@@ -34,11 +33,7 @@ def parse_mapping(text: str, where: str) -> PayloadMapping:
 
 def read_mapping(path: Path) -> PayloadMapping:
     """Return the mapping of a file; raises ProblemsError when it cannot be read or used."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemsError([Problem(str(path), f"文件读不出来：{error}", "检查路径和编码")]) from error
-    return parse_mapping(text, path.name)
+    return parse_mapping(read_utf8(path), path.name)
 
 
 def list_mappings() -> tuple[str, ...]:

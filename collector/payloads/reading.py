@@ -18,6 +18,7 @@ from store.samples import QUANTITIES, QuantityKind, Sample
 PAYLOAD_LIMIT_BYTES = 1_000_000
 RECORD_LIMIT = 20_000
 POINT_TEXT_LIMIT = 200
+UNNAMED: Final = ""
 _UNSAID: Final = object()
 _WHOLE: Final = frozenset(q.name for q in QUANTITIES.values() if q.kind is not QuantityKind.GAUGE)
 
@@ -148,7 +149,8 @@ class _Reader:
                     yield name, record
             elif shape.devices == "path":
                 named = _at(record, shape.device)
-                yield str(_at(body, shape.device) if named is None else named), record
+                named = _at(body, shape.device) if named is None else named
+                yield UNNAMED if named is None else str(named), record
             else:
                 yield self._names.device or None, record
 
@@ -176,6 +178,8 @@ class _Reader:
 
     def _speaker(self, name: str | None) -> Speaker | str:
         """Return who speaks in a record, or why that is not known."""
+        if name == UNNAMED:
+            return "报文里没有映射所说的设备名"
         if name is not None:
             return self._speakers.get(name) or f"报文里的设备 {name!r:.60} 没有登记在这个主题下"
         if len(self._speakers) != 1:

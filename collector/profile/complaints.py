@@ -40,8 +40,8 @@ _WORDS = {
     "bool_type": ("“{input}” 不是 true 或 false", "写 true 或 false"),
     "bool_parsing": ("“{input}” 不是 true 或 false", "写 true 或 false"),
     "tuple_type": ("应是一个列表", "写成 [ … ]"),
-    "model_type": ("应是一组 键 = 值", "写成 { 键 = 值, … }"),
-    "dict_type": ("应是一组 键 = 值", "写成 { 键 = 值, … }"),
+    "model_type": ("应是一组 键 = 值", "写成 {{ 键 = 值, … }}"),
+    "dict_type": ("应是一组 键 = 值", "写成 {{ 键 = 值, … }}"),
     "too_short": ("项数太少", "至少 {min_length} 项"),
     "too_long": ("项数太多", "最多 {max_length} 项"),
 }
@@ -119,17 +119,23 @@ def _place(content: object, lines: Mapping[Row, int], path: Sequence[int | str])
     return words
 
 
+def in_chinese(item: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what pydantic found wrong at a place (one of its `errors()`), and what to do."""
+    if item["type"] not in _WORDS:
+        return item["msg"].removeprefix("Value error, "), "改正"
+    what, how = _WORDS[item["type"]]
+    context = {"input": item.get("input"), **item.get("ctx", {})}
+    return what.format_map(context), how.format_map(context).replace(" or ", "、")
+
+
 def _problem(name: str, content: object, lines: Mapping[Row, int], item: Mapping[str, Any]) -> Problem:
     path = tuple(item["loc"])
-    context = {"input": item.get("input"), **item.get("ctx", {})}
-    what, how = _WORDS.get(item["type"], (item["msg"].removeprefix("Value error, "), "改正"))
+    what, how = in_chinese(item)
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(path[-1]), known_keys(), n=1)
         how = f"是不是 {near[0]}？" if near else how
     place = f"{name}.toml {_place(content, lines, path)}"
-    return Problem(
-        place, what.format_map(context), f"{how.format_map(context).replace(' or ', '、')}；{GUIDE}"
-    )
+    return Problem(place, what, f"{how}；{GUIDE}")
 
 
 def complaints(name: str, text: str, content: object, error: ValidationError) -> list[Problem]:

@@ -14,10 +14,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as Setting
 
+from collector.profile.complaints import in_chinese
 from collector.profile.decoding import decode
 from collector.profile.discovery import bind_from_words
 from collector.profile.frames import Request, read_request, read_response, writes
 from collector.profile.types import DIRECT, Decoded, Field, Missing, Point, Profile, Ratios
+from collector.textfiles import read_utf8
 from store.problem import Problem, ProblemsError
 
 DUMP_SCHEMA = "pv-register-dump/1"
@@ -163,12 +165,17 @@ def dump_words(profile: Profile, content: Mapping[str, Any]) -> DumpWords:
         dump = RegisterDump.model_validate(dict(content))
     except ValidationError as error:
         problems = [
-            Problem(".".join(str(part) for part in item["loc"]), item["msg"], f"按 {DUMP_SCHEMA} 改正")
+            Problem(
+                ".".join(str(part) for part in item["loc"]), in_chinese(item)[0], f"按 {DUMP_SCHEMA} 改正"
+            )
             for item in error.errors()
         ]
         raise ProblemsError(problems) from error
     if dump.format != DUMP_SCHEMA:
         raise ProblemsError([Problem("schema", f"是 “{dump.format}”", f"应为 {DUMP_SCHEMA}")])
+    if not dump.registers and not dump.frames:
+        how = f"按 {DUMP_SCHEMA}：registers 或 frames 至少有一样"
+        raise ProblemsError([Problem("文件", "里面没有寄存器，也没有报文", how)])
     words = _registered(profile, dump)
     answers = _answers(dump)
     for answer in sorted(answers, key=lambda item: len(item.words), reverse=True):
@@ -236,11 +243,14 @@ def _merge(words: Words, found: Words) -> None:
 def read_dump(path: Path) -> dict[str, Any]:
     """Return the content of a dump file; raises ProblemsError when it is not readable JSON."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        if path.is_file() and path.stat().st_size > _MAX_BYTES:
             raise ProblemsError([Problem(str(path), "文件过大", "一个转储文件不超过 4 MB")])
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ProblemsError([Problem(str(path), f"读不出来：{error}", "检查路径和 JSON 格式")]) from error
+        content = json.loads(read_utf8(path))
+    except json.JSONDecodeError as error:
+        place = f"第 {error.lineno} 行第 {error.colno} 列"
+        raise ProblemsError([Problem(str(path), f"不是 JSON：{place}读不下去", "改正这里再试")]) from error
+    except RecursionError as error:
+        raise ProblemsError([Problem(str(path), "嵌套太深", f"按 {DUMP_SCHEMA} 的格式")]) from error
     if not isinstance(content, dict):
         raise ProblemsError([Problem(str(path), "不是 JSON 对象", f"按 {DUMP_SCHEMA} 的格式")])
     return content

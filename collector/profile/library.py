@@ -4,8 +4,6 @@ Owns finding, reading and checking profile files. A profile's name is its file's
 """
 
 import math
-import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -20,6 +18,7 @@ from collector.profile.compilation import compile_profile
 from collector.profile.complaints import complaints, located
 from collector.profile.document import ProfileDocument
 from collector.profile.types import Field, MeterItem, Profile, Ratios
+from collector.textfiles import read_toml, read_utf8
 from store.problem import Problem, ProblemsError
 
 Readable = TypeVar("Readable", Field, MeterItem)
@@ -37,11 +36,7 @@ def list_profiles() -> tuple[str, ...]:
 
 def parse_profile(name: str, text: str) -> Profile:
     """Return the profile written in `text`; raises ProblemsError with every place that is wrong."""
-    try:
-        content = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        problem = Problem(f"{name}.toml", f"不是有效的 TOML：{_toml_place(error)}", "改正这一行后再检查")
-        raise ProblemsError([problem]) from error
+    content = read_toml(text, f"{name}.toml", Decimal)
     try:
         document = ProfileDocument.model_validate(content)
     except ValidationError as error:
@@ -52,19 +47,9 @@ def parse_profile(name: str, text: str) -> Profile:
         raise ProblemsError(located(error.problems, text)) from error
 
 
-def _toml_place(error: tomllib.TOMLDecodeError) -> str:
-    """Return where reading TOML stopped."""
-    found = re.search(r"line (\d+), column (\d+)", str(error))
-    return f"读到第 {found[1]} 行第 {found[2]} 列读不下去" if found else "文件不完整，括号或引号没有闭合"
-
-
 def read_profile(path: Path) -> Profile:
     """Return the profile of a file; raises ProblemsError when it cannot be read or used."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemsError([Problem(str(path), f"文件读不出来：{error}", "检查路径和编码")]) from error
-    return parse_profile(path.stem, text)
+    return parse_profile(path.stem, read_utf8(path))
 
 
 @cache

@@ -1,5 +1,6 @@
 """An encoder of Sparkplug B payloads for tests, written apart from the decoder that it judges."""
 
+import ctypes
 import struct
 from collections.abc import Iterable
 
@@ -42,7 +43,7 @@ def metric(  # noqa: PLR0913, the fields of a metric, by name
         return out + field(10 if narrow else 11, value % 2**32 if narrow else value)
     if isinstance(value, float):
         if datatype == 9:
-            return out + varint(12 << 3 | 5) + struct.pack("<f", value)
+            return out + varint(12 << 3 | 5) + struct.pack("<f", ctypes.c_float(value).value)
         return out + varint(13 << 3 | 1) + struct.pack("<d", value)
     return out + field(15, str(value).encode())
 

@@ -176,7 +176,7 @@ def test_a_state_is_translated_and_an_unknown_one_keeps_its_code() -> None:
 @pytest.mark.parametrize(
     ("text", "place", "what"),
     [
-        ("name = ", "m.toml", "不是 TOML"),
+        ("name = ", "m.toml", "不是有效的 TOML"),
         ("name = 'a'\ntitle = 'b'\n[quantities]\nno_such = {path='a'}", "m.toml", "没有名为 no_such"),
         ("name = 'a'\ntitle = 'b'\n[quantities]\nactive_power_w = {path='a'}", "m.toml", "单位是 W"),
         (

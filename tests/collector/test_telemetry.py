@@ -141,7 +141,7 @@ def test_a_file_in_another_encoding_is_refused_with_its_place(tmp_path):
         ('[[quantity]]\ncolumn = "a"\nname = "active_power_w"\nunit = "kWh"', "单位 kWh 不能换算成 W"),
         ('zone = "Asia/Nowhere"', "不认识时区"),
         ('colour = "red"', "colour"),
-        ("a = [", "读不出"),
+        ("a = [", "不是有效的 TOML"),
     ],
 )
 def test_a_wrong_mapping_is_refused_with_its_place(tmp_path, changes, words):
