@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 
 from distribution.settlement.matching.causes import SHIFT_DAYS
 from distribution.settlement.matching.evidence import Measured, Metered
+from registry.actors import SYSTEM
+from registry.assets.counters import counter_epochs
 from registry.stations import Device, DeviceKind, RevenueMeter
 from store.db import Database
 from store.energy import DeviceEnergy, EnergyQuestion, Method, answer, freeze, frozen
@@ -99,12 +101,13 @@ def _energies(
     with database.reading() as session:
         for start in range(0, len(ids), _IDS_AT_ONCE):
             found += frozen(session, (ids[start : start + _IDS_AT_ONCE], [str(period)]), quantity)
+        epochs = counter_epochs(session, SYSTEM)
     held = {one.device_id for one in found}
     missing = [one for one in ids if one not in held]
     if series is None or not missing:
         return found
     rated = {one.id: one.rated_power_w for one in plant.inverters}
-    new = answer(series, EnergyQuestion(missing, (period,), quantity, rated_power_w=rated))
+    new = answer(series, EnergyQuestion(missing, (period,), quantity, rated_power_w=rated, epochs=epochs))
     if period.end <= local_date(now):
         with database.transaction() as session:
             freeze(session, new, quantity, now)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from registry.actors import Actor, Permission
@@ -19,7 +19,7 @@ from store.periods import Period, local_midnight
 _WH = 1000
 
 
-def counter_epochs(session: Session, actor: Actor, device_ids: Sequence[str]) -> tuple[CounterEpoch, ...]:
+def counter_epochs(session: Session, actor: Actor) -> tuple[CounterEpoch, ...]:
     """Return the ends and beginnings of counters that exchanges in the actor's area wrote down.
 
     An exchange knows only its day: what the old device counted belongs to it to the day's end, what the new
@@ -29,15 +29,10 @@ def counter_epochs(session: Session, actor: Actor, device_ids: Sequence[str]) ->
     statement = (
         select(ReplacementRow)
         .join(StationRow)
-        .where(
-            station_in_area(actor),
-            ReplacementRow.kind == "device",
-            or_(ReplacementRow.old_id.in_(device_ids), ReplacementRow.new_id.in_(device_ids)),
-        )
+        .where(station_in_area(actor), ReplacementRow.kind == "device")
         .order_by(ReplacementRow.replaced_on, ReplacementRow.id)
     )
-    wanted = set(device_ids)
-    return tuple(one for row in session.scalars(statement) for one in _epochs(row) if one.device_id in wanted)
+    return tuple(one for row in session.scalars(statement) for one in _epochs(row))
 
 
 def _epochs(row: ReplacementRow) -> Iterator[CounterEpoch]:
@@ -63,5 +58,6 @@ def energy_question(
     listed, periods = of
     ids = [device.id for device in listed]
     rated = {device.id: device.rated_power_w for device in listed if device.rated_power_w}
-    epochs = counter_epochs(session, actor, ids)
+    own = set(ids)
+    epochs = tuple(one for one in counter_epochs(session, actor) if one.device_id in own)
     return EnergyQuestion(ids, periods, quantity, rated, epochs=epochs, until=until)
