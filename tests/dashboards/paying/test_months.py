@@ -21,11 +21,14 @@ from python_calamine import CalamineWorkbook
 from api.app import create_app
 from api.schema import all_tables
 from dashboards.web import Services
+from distribution.approval.notices import NoticeTerms, open_notice
+from distribution.approval.runs import submit
+from distribution.approval.votes import Ballot, vote
 from distribution.disbursing import ready_payouts, send_batch
 from distribution.exports.pdf import Letterhead, statement_pdf
 from distribution.exports.sheets import statement_csv, statement_xlsx
 from distribution.ledger.balances import balances
-from distribution.ledger.journal import journals
+from distribution.ledger.journal import head, journals
 from distribution.money import parse_yuan
 from distribution.payout.payouts import BatchOrder
 from distribution.settlement.receivables.remittances import RemittanceFact, record_remittance
@@ -36,7 +39,7 @@ from registry.households import Household, NewPayeeAccount, add_household, add_p
 from registry.users import LoginPolicy, NewUser, create_user, open_session
 from store.db import Base, open_database
 from tests.dashboards.conftest import Browser
-from tests.distribution.conftest import COUNTY, FINANCE, FIRST, SECOND, START, County, build
+from tests.distribution.conftest import COUNTY, FINANCE, FIRST, SECOND, START, TOWN, County, build, clerk
 
 SOAK = bool(os.environ.get("SUNLEDGER_SOAK"))
 WORLDS = 500 if SOAK else int(os.environ.get("W", "5"))
@@ -106,9 +109,11 @@ class World:
         if draw.random() < 0.7:
             self.county.cost(amount_fen=draw.randint(1, 90_000), month=month, voucher=f"发票 {month}")
         self.county.close(month, middle)
-        for village in (FIRST, SECOND):
-            if draw.random() < 0.7:
-                self._book(village, month, middle)
+        chosen = [village for village in (FIRST, SECOND) if draw.random() < 0.7]
+        if chosen:
+            self._book([self.county.run(village, month) for village in chosen], middle)
+        for village in chosen[: draw.randint(0, 1)]:
+            self._pay(village, middle + timedelta(days=12))
 
     def _bill(self, month, number, meter, on):
         energy = self.draw.randint(1, 40_000) // (100, 1)[number == 1] * (100, 1)[number == 1] or 100
@@ -125,15 +130,14 @@ class World:
             rows.append(f"000{number},财政补贴,{month},{yuan_of(part)},{on},S{month}{number}")
         assert not self.county.receipts(rows, name=f"到账{month}-{number}.csv").problems
 
-    def _book(self, village, month, middle):
-        run = self.county.run(village, month)
-        if run is None:
-            return
+    def _book(self, runs, middle):
         posted, decided = middle + timedelta(days=1), middle + timedelta(days=12)
-        book(self.county, run, posted, decided)
-        self.county.close(month, decided)
-        if self.draw.random() < 0.5:
-            self._pay(village, decided)
+        for run in runs:
+            post_notice(self.county, run, posted)
+        self.county.close(runs[0].period, decided)
+        for run in runs:
+            approve(self.county, run, decided)
+        self.county.close(runs[0].period, decided)
 
     def _pay(self, village, now):
         with self.county.database.transaction() as session:
@@ -151,23 +155,19 @@ class World:
                 send_batch(session, FINANCE, self.county.ring, BatchOrder(chosen), now)
 
 
-def book(county, run, posted, decided):
-    from distribution.approval.notices import NoticeTerms, open_notice
-    from distribution.approval.runs import submit
-    from distribution.approval.votes import Ballot, vote
-    from distribution.ledger.journal import head
-    from tests.distribution.conftest import TOWN, clerk
-
+def post_notice(county, run, now):
     with county.database.transaction() as session:
-        submit(session, clerk(run.book, 1), run.id, run.content_hash, posted)
-        vote(session, clerk(run.book, 2), run.id, Ballot(run.content_hash, evidence=("e" * 64,)), posted)
+        submit(session, clerk(run.book, 1), run.id, run.content_hash, now)
+        vote(session, clerk(run.book, 2), run.id, Ballot(run.content_hash, evidence=("e" * 64,)), now)
         end = head(session, run.book)
         terms = NoticeTerms(run.content_hash, ("a" * 64,), 7, False, end.seq, end.hash)
-        open_notice(session, clerk(run.book, 1), run.id, terms, posted)
-    county.close(run.period, decided)
+        open_notice(session, clerk(run.book, 1), run.id, terms, now)
+
+
+def approve(county, run, now):
     with county.database.transaction() as session:
-        vote(session, TOWN, run.id, Ballot(run.content_hash), decided)
-        vote(session, COUNTY, run.id, Ballot(run.content_hash), decided)
+        vote(session, TOWN, run.id, Ballot(run.content_hash), now)
+        vote(session, COUNTY, run.id, Ballot(run.content_hash), now)
 
 
 def yuan_of(fen):
