@@ -161,6 +161,11 @@ class _Frozen:
         return cls(inputs, allocation, *frozen_hashes(head, inputs, allocation))
 
 
+def content_hash_of(draft: RunDraft) -> str:
+    """Return the content hash that a draft would be frozen with."""
+    return _Frozen.of(draft).content_hash
+
+
 def compute_run(session: Session, actor: Actor, draft: RunDraft, now: datetime) -> Run:
     """Freeze a distribution as the next version and return it; the same content again is the same run.
 

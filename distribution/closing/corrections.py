@@ -19,6 +19,7 @@ from distribution.approval.runs import (
     WrongStateError,
     allocation_of,
     compute_run,
+    content_hash_of,
     inputs_of,
     live_run,
     run,
@@ -119,24 +120,27 @@ def draft_correction(
 def start_correction(session: Session, actor: Actor, base_id: str, rules: Rules, now: datetime) -> Run | None:
     """Compute the correction of a booked run as a run of its own; None when nothing changes.
 
-    Raises WrongStateError while another correction of the same month is under decision, and what
-    `draft_correction` raises.
+    The same correction again is the one under decision. Raises WrongStateError while another one of the same
+    month is, and what `draft_correction` raises.
     """
     actor.require(Permission.COMPUTE_RUN)
     drafted = draft_correction(session, actor, base_id, rules)
     base = drafted.base
     present = live_run(session, base.book, base.period, CORRECTION)
-    pending = present is not None and present.state not in BOOKED
-    if present is not None and pending and not _may_recompute(session, present, base):
-        raise WrongStateError(
-            f"{base.book} {base.period} 已有一批更正在办理（{present.state_name}），办结或否决后才能另起"
-        )
+    if present is not None and present.state in BOOKED:
+        present = None
     if drafted.is_empty:
         return None
     result = _with_offsets(session, actor, drafted, "" if present is None else present.id)
     draft = RunDraft(
         base.book, base.period, CORRECTION, plan_hash(drafted.plan), drafted.inputs, result, drafted.sources
     )
+    if present is not None and not _may_recompute(session, present, base):
+        if content_hash_of(draft) == present.content_hash:
+            return present
+        raise WrongStateError(
+            f"{base.book} {base.period} 已有一批更正在办理（{present.state_name}），办结或否决后才能另起"
+        )
     return compute_run(session, actor, draft, now)
 
 

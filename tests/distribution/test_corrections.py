@@ -173,6 +173,8 @@ def test_a_correction_that_changes_nothing_is_no_run_and_one_at_a_time_is_under_
     assert correct(booked, first.id).id == made.id
     with booked.database.transaction() as session:
         submit(session, clerk(1), made.id, made.content_hash, OPEN)
+    assert correct(booked, first.id).id == made.id
+    weight(booked, "h_201_3", 9)
     with pytest.raises(WrongStateError, match="已有一批更正在办理"):
         correct(booked, first.id)
 
