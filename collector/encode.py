@@ -177,7 +177,7 @@ class Encoder:
         for name in self._scales:
             exponent = FINEST_EXPONENT
             for field in self.profile.fields:
-                value = values.get(field.quantity) if field.scale_name == name and field.quantity else None
+                value = self._scaled_value(field, values) if field.scale_name == name else None
                 if value is None:
                     continue
                 if isinstance(value, int):
@@ -187,6 +187,12 @@ class Encoder:
                     exponent += 1
             exponents[name] = exponent
         return exponents
+
+    def _scaled_value(self, field: Field, values: Values) -> float | int | None:
+        """Return what a field with a scale factor shows, or None."""
+        if field.identity == "rated_power_w":
+            return self._identity.rated_power_w
+        return values.get(field.quantity) if field.quantity else None
 
     def _other(self, field: Field, at: datetime) -> list[int]:
         """Return the words of a text or clock field."""

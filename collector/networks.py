@@ -1,7 +1,7 @@
-"""Which addresses the collector may reach by configuration.
+"""Which addresses and serial ports the collector may reach by configuration.
 
 Owns the rule that a device's address never leads to what is not a device: by default private networks
-and this machine only. Pure but for the name service.
+and this machine only; and how a serial port may be set. Pure but for the name service.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ DEFAULT_NETWORKS = (
     "::1/128",
     "fc00::/7",
 )
+BAUDRATES = ("300", "600", "1200", "2400", "4800", "9600", "14400", "19200", "38400", "57600", "115200")
+PARITIES = ("N", "E", "O")
 
 
 def refused(address: str, networks: Sequence[str]) -> bool:
@@ -62,6 +64,13 @@ def _port_problem(port: str, serial_ports: Sequence[str]) -> str:
     path = os.path.normpath(port)
     allowed = not serial_ports or any(fnmatch.fnmatchcase(path, pattern) for pattern in serial_ports)
     return "" if allowed else f"串口 {port} 不在允许的串口之内"
+
+
+def port_settings_problem(baudrate: str, parity: str) -> str:
+    """Return why a serial port cannot be set so, or an empty text."""
+    if baudrate not in BAUDRATES:
+        return f"串口波特率 {baudrate} 不可用：{'、'.join(BAUDRATES)} 之一"
+    return "" if parity in PARITIES else f"串口校验 {parity} 不可用：N、E 或 O"
 
 
 async def address_problem(line: Line, networks: Sequence[str], serial_ports: Sequence[str] = ()) -> str:

@@ -31,7 +31,7 @@ from collector.dialin import DialInClient, DialInListener
 from collector.learned import DeviceModel, Learned
 from collector.meterline import MeterClient, PolledMeter
 from collector.modbus import Line, LineClient, ModbusClient
-from collector.networks import address_problem, peer_problem
+from collector.networks import address_problem, peer_problem, port_settings_problem
 from collector.notices import Throttle
 from collector.profile import load_profile
 from collector.settings import CollectorSettings
@@ -69,15 +69,22 @@ class Surroundings:
 def line_of(link: DeviceLink, timeout: float) -> Line:
     """Return the line of a link; a serial port may carry its settings: `/dev/ttyS0?baud=2400&parity=E`."""
     path, _, query = link.host.partition("?")
-    options = dict(parse_qsl(query))
+    options = dict(parse_qsl(query, keep_blank_values=True))
     meter = link.transport in DLT645_TRANSPORTS
+    baudrate, parity = (
+        options.get("baud", "2400" if meter else "9600"),
+        options.get("parity", "E" if meter else "N"),
+    )
+    problem = port_settings_problem(baudrate, parity)
+    if problem:
+        raise ValueError(problem)
     return Line(
         host=path,
         port=link.port,
         rtu=link.transport in {MODBUS_RTU_TCP, MODBUS_DIAL_IN},
         serial=link.transport in {MODBUS_SERIAL, DLT645_SERIAL},
-        baudrate=int(options.get("baud", "2400" if meter else "9600")),
-        parity=options.get("parity", "E" if meter else "N"),
+        baudrate=int(baudrate),
+        parity=parity,
         timeout=timeout,
     )
 

@@ -46,8 +46,12 @@ def unit_ids(texts: list[str]) -> list[int]:
 def line_of(address: str, *, rtu: bool, baud: int, parity: str, timeout: float) -> "Line":
     """Return the line that an address names; raises ProblemsError for one that names none."""
     from collector.modbus import Line
+    from collector.networks import port_settings_problem
 
     if address.startswith("/"):
+        problem = port_settings_problem(str(baud), parity)
+        if problem:
+            raise ProblemsError([Problem(address, problem, "照设备说明书写 --baud 和 --parity")])
         return Line(address, serial=True, baudrate=baud, parity=parity, timeout=timeout)
     match = _ADDRESS.fullmatch(address)
     port = int(match[2] or "502") if match else 0

@@ -44,6 +44,11 @@ def _in(value: float, limits: tuple[float, float]) -> bool:
     return limits[0] <= value <= limits[1]
 
 
+def _plausible(value: float, limits: tuple[float, float], good: int, bad: int) -> int:
+    """Return the weight of a value: a zero, as at night or of a register that is not used, tells nothing."""
+    return 0 if value == 0 else good if _in(value, limits) else bad
+
+
 def _type_signs(profile: Profile, decoded: Decoded) -> Iterable[Sign]:
     points = {point.name: point.value for point in decoded.points}
     shown = points.get(profile.detection.field_name)
@@ -64,12 +69,11 @@ def _type_signs(profile: Profile, decoded: Decoded) -> Iterable[Sign]:
 def _value_signs(decoded: Decoded) -> Iterable[Sign]:
     values, rated = decoded.values, decoded.identity.rated_power_w
     if "frequency_hz" in values:
-        good = _in(values["frequency_hz"], _FREQUENCY_HZ) or values["frequency_hz"] == 0
-        yield Sign(2 if good else -4, f"频率 {values['frequency_hz']:g} Hz")
+        frequency = values["frequency_hz"]
+        yield Sign(_plausible(frequency, _FREQUENCY_HZ, 2, -4), f"频率 {frequency:g} Hz")
     for name in ("voltage_a_v", "voltage_ab_v"):
         if name in values:
-            good = _in(values[name], _VOLTAGE_V) or values[name] == 0
-            yield Sign(1 if good else -3, f"电压 {values[name]:g} V")
+            yield Sign(_plausible(values[name], _VOLTAGE_V, 1, -3), f"电压 {values[name]:g} V")
     if rated is not None:
         yield Sign(2 if _in(rated, _RATED_W) else -4, f"额定功率 {rated} W")
         power = values.get("active_power_w")

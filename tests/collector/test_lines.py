@@ -119,6 +119,17 @@ async def test_a_broker_that_only_a_device_names_must_lie_in_the_allowed_network
     bench.close()
 
 
+@pytest.mark.parametrize("query", ["baud=abc", "baud=-5", "baud=12345", "parity=X", "baud=", "parity="])
+async def test_a_serial_port_that_cannot_be_set_so_is_a_wrong_setting(tmp_path: Path, query: str) -> None:
+    bench = Bench(tmp_path, [link("m", 0, transport="modbus-serial", host=f"/dev/ttyS9?{query}")])
+    await bench.collector.start()
+    (status,) = bench.collector.connections()
+    await bench.collector.stop()
+    assert status.state is LinkState.MISCONFIGURED
+    assert "不可用" in status.last_error
+    bench.close()
+
+
 def test_heartbeats_are_taken_from_both_ends_of_an_answer() -> None:
     assert without_heartbeats(b"hb!hb!\x01\x03\x02\x00\x01hb!", (b"hb!",)) == b"\x01\x03\x02\x00\x01"
     assert without_heartbeats(b"\xfe\x01\x03\xfe", (b"\xfe",)) == b"\x01\x03\xfe"

@@ -13,7 +13,8 @@ from pypdf import PdfReader
 from collector.modbus import Line
 from collector.networks import peer_problem, refused
 from collector.probe import probe
-from collector.profile import Identity, load_profile
+from collector.profile import Identity, decode, load_profile, plan_blocks
+from collector.profile.detection import certainty, signs
 from collector.sheet import Sheet, sheet_of, sheets_pdf, sheets_text
 from collector.simulator import ModbusSimulator, SimulatedDevice
 from store.problem import ProblemsError
@@ -210,6 +211,25 @@ async def test_a_profile_of_ones_own_without_a_detection_is_probed_too(tmp_path:
     await server.stop()
     assert report.best is not None
     assert report.best.decoded.values == {"active_power_w": 25_000, "frequency_hz": 50.01}
+
+
+async def test_a_sunspec_device_shows_its_rated_power(free_port: int) -> None:
+    server = await serving(free_port, SteadyPlant(), "sunspec")
+    (report,) = await reports_of(Line("127.0.0.1", free_port, timeout=1), [1])
+    await server.stop()
+    assert report.best is not None
+    assert report.best.decoded.identity.rated_power_w == 60_000
+
+
+def test_zeros_speak_for_no_family() -> None:
+    for name in ("goodwe_mt_smt", "solis_string", "eastron_sdm630"):
+        profile = load_profile(name)
+        words = {
+            (block.function_code, block.address + index): 0
+            for block in plan_blocks(profile)
+            for index in range(block.count)
+        }
+        assert certainty(signs(profile, decode(profile, words))) == "不像"
 
 
 async def test_devices_on_a_serial_line_are_scanned_and_read() -> None:
