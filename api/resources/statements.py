@@ -42,6 +42,16 @@ class StatementLineOut(FromRecord):
     payout_state: str
 
 
+class FurtherRunOut(FromRecord):
+    """A top-up or correction of the month [fen]; the lines of a correction are differences."""
+
+    kind_name: str
+    is_booked: bool
+    amount_fen: int
+    lines: list[StatementLineOut]
+    entries: list[str]
+
+
 class VillageStatementOut(FromRecord):
     """A village's month: income - deductions + carried in = distributable = sum of lines."""
 
@@ -62,6 +72,8 @@ class VillageStatementOut(FromRecord):
     receivables: list[FigureOut]
     exported_energy_wh: int | None
     fingerprint: str
+    further: list[FurtherRunOut] = Field(description="top-ups and corrections; not in the total")
+    recoverable_fen: int = Field(description="what the village's households were overpaid and owe today")
 
 
 class HouseholdLineOut(FromRecord):
@@ -80,7 +92,7 @@ class HouseholdLineOut(FromRecord):
 
 
 class HouseholdStatementOut(FromRecord):
-    """A household's sheet for a month or a year [fen]: paid + owed = total, the sum of the booked lines."""
+    """A household's sheet for a month or a year [fen]: total = paid + owed + netted - overpaid."""
 
     village_name: str
     period: str
@@ -90,6 +102,9 @@ class HouseholdStatementOut(FromRecord):
     paid_fen: int
     owed_fen: int
     pending_fen: int = Field(description="sum of the lines that are not booked yet; not in the total")
+    overpaid_fen: int = Field(description="what corrections took off the lines of the span")
+    netted_fen: int = Field(description="what runs of the span kept back against overpayments")
+    recoverable_fen: int = Field(description="what the household owes today")
 
 
 @router.get("/villages/{village_code}/{month}")

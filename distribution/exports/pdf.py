@@ -134,6 +134,7 @@ def statement_pdf(statement: VillageStatement, head: Letterhead) -> bytes:
         "notes": [
             f"分配方案：{statement.plan_title}（{statement.plan_source}）",
             f"第 {statement.run.version} 版　{statement.run.state_name}　制表：{statement.made_by}",
+            *_further_notes(statement),
         ],
         "sums": [
             {"label": label, "amount": yuan(amount), "clause": clause} for label, amount, clause in sums
@@ -143,6 +144,16 @@ def statement_pdf(statement: VillageStatement, head: Letterhead) -> bytes:
         "uppercase": statement.total_uppercase,
     }
     return render_pdf(_FOLDER / "statement.typ", data)
+
+
+def _further_notes(statement: VillageStatement) -> list[str]:
+    notes = [
+        f"另有{one.kind_name}第 {one.run.version} 版 {yuan(one.amount_fen)} 元（{one.run.state_name}）"
+        for one in statement.further
+    ]
+    if statement.recoverable_fen:
+        notes.append(f"本村目前待收回多发款 {yuan(statement.recoverable_fen)} 元")
+    return notes
 
 
 def household_pdf(statement: HouseholdStatement, head: Letterhead) -> bytes:

@@ -90,9 +90,37 @@ def lines_sheet(statement: VillageStatement) -> SheetContent:
     )
 
 
+_FURTHER = (Column("种类"), Column("状态", width=16), *_LINES[1:])
+
+
+def further_sheet(statement: VillageStatement) -> SheetContent:
+    """Return the lines of the month's top-ups and corrections; those of a correction are differences."""
+    rows = [
+        (
+            f"{one.kind_name}第 {one.run.version} 版",
+            one.run.state_name,
+            *(line.village_group, line.name, line.item, line.basis, line.amount_fen, line.payout_state),
+        )
+        for one in statement.further
+        for line in one.lines
+    ]
+    return SheetContent(
+        "补发和更正",
+        f"{statement.village_name}{statement.period_label}补发和更正",
+        _FURTHER,
+        rows,
+        notes=(f"本村目前待收回多发款 {yuan(statement.recoverable_fen)} 元",),
+        total=("合计", "", "", "", "", "", sum(one.amount_fen for one in statement.further), ""),
+        landscape=True,
+    )
+
+
 def statement_xlsx(statement: VillageStatement, watermark: str = "") -> bytes:
-    """Return a village statement as a workbook of two sheets."""
-    return write_xlsx([summary_sheet(statement), lines_sheet(statement)], watermark)
+    """Return a village statement as a workbook: the sum, the list, and top-ups and corrections if any."""
+    sheets = [summary_sheet(statement), lines_sheet(statement)]
+    if statement.further:
+        sheets.append(further_sheet(statement))
+    return write_xlsx(sheets, watermark)
 
 
 def statement_csv(statement: VillageStatement) -> bytes:
@@ -101,12 +129,17 @@ def statement_csv(statement: VillageStatement) -> bytes:
 
 
 def household_notes(statement: HouseholdStatement) -> tuple[str, ...]:
-    """Return what stands below a household's sum: what of it is paid, and what is still under way."""
-    paid = f"已发放 {yuan(statement.paid_fen)} 元，待发放 {yuan(statement.owed_fen)} 元"
+    """Return what stands below a household's sum: what is paid, what is owed back, what is under way."""
+    notes = [f"已发放 {yuan(statement.paid_fen)} 元，待发放 {yuan(statement.owed_fen)} 元"]
+    if statement.overpaid_fen or statement.netted_fen or statement.recoverable_fen:
+        notes.append(
+            f"更正减少 {yuan(statement.overpaid_fen)} 元，已从发放中冲抵 {yuan(statement.netted_fen)} 元，"
+            f"目前待收回 {yuan(statement.recoverable_fen)} 元"
+        )
     waiting = len(statement.lines) - len(statement.booked)
-    if not waiting:
-        return (paid,)
-    return (paid, f"另有办理中 {waiting} 笔 {yuan(statement.pending_fen)} 元，入账后计入合计")
+    if waiting:
+        notes.append(f"另有办理中 {waiting} 笔 {yuan(statement.pending_fen)} 元，入账后计入合计")
+    return tuple(notes)
 
 
 def household_xlsx(statement: HouseholdStatement, watermark: str = "") -> bytes:

@@ -11,10 +11,15 @@ from distribution.ledger.journal import Journal, journals
 from distribution.types import Allocation
 from registry.actors import Actor
 
+NETTING = "netting"
+
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The entries behind a run: its own, and by source those of its receipts."""
+    """The entries behind a run: its own, and by source those of its receipts.
+
+    What a run kept back against earlier overpayments is an entry beside its own, and none of its amounts.
+    """
 
     own: tuple[Journal, ...]
     by_source: Mapping[str, tuple[Journal, ...]] = field(default_factory=dict)
@@ -25,7 +30,8 @@ def books_of(session: Session, actor: Actor, run: Run, result: Allocation) -> Bo
     sources = [part.source for part in result.income]
     found: dict[str, list[Journal]] = defaultdict(list)
     for entry in journals(session, actor, book=run.book, sources=[run.id, *sources]):
-        found[entry.source].append(entry)
+        if entry.kind != NETTING:
+            found[entry.source].append(entry)
     by_source = {source: tuple(entries) for source, entries in found.items()}
     return Books(by_source.get(run.id, ()), by_source)
 

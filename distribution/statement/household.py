@@ -1,15 +1,19 @@
 """A household's sheet of a month or a year: what it was given, by which rule, and whether it was paid."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
 from distribution.approval.runs import Run, allocation_of, lines_of_payee, runs
+from distribution.closing.corrections import KIND_NAMES
+from distribution.closing.runs import OVERPAID, REGULAR
+from distribution.ledger.balances import balances
 from distribution.ledger.journal import journals
 from distribution.money import uppercase
 from distribution.payout.payouts import Payout, PayoutFilter, payouts
 from distribution.plans.explanation import render_explanation
-from distribution.statement.entries import Books, entry_ids, line_amounts
+from distribution.statement.entries import NETTING, Books, entry_ids, line_amounts
 from distribution.statement.records import (
     HouseholdLine,
     HouseholdStatement,
@@ -37,7 +41,9 @@ def household_statement(
     for one in runs(session, actor, book=person.village_code):
         if one.id in found and span.contains(Period.parse(one.period).start):
             lines += _household_lines(session, actor, (one, found[one.id]), paid.get(one.id))
-    total = sum(line.amount_fen for line in lines if line.is_booked)
+    booked = [line.amount_fen for line in lines if line.is_booked]
+    total, overpaid = sum(booked), -sum(amount for amount in booked if amount < 0)
+    netted = sum(_netted(session, actor, run_id, household_id) for run_id in _booked_runs(lines))
     settled = sum(
         one.amount_fen
         for one in paid.values()
@@ -52,9 +58,27 @@ def household_statement(
         total_fen=total,
         total_uppercase=uppercase(total),
         paid_fen=settled,
-        owed_fen=total - settled,
+        owed_fen=total + overpaid - netted - settled,
         pending_fen=sum(line.amount_fen for line in lines if not line.is_booked),
+        overpaid_fen=overpaid,
+        netted_fen=netted,
+        recoverable_fen=sum(
+            one.amount_fen
+            for one in balances(
+                session, actor, book=person.village_code, accounts=(OVERPAID,), holders=(household_id,)
+            )
+        ),
     )
+
+
+def _booked_runs(lines: Sequence[HouseholdLine]) -> list[str]:
+    return sorted({line.run_id for line in lines if line.is_booked})
+
+
+def _netted(session: Session, actor: Actor, run_id: str, household_id: str) -> int:
+    """Return what a run kept back from a household [fen]."""
+    nettings = allocation_of(session, actor, run_id).nettings
+    return sum(one.amount_fen for one in nettings if one.household_id == household_id)
 
 
 def _household_lines(
@@ -63,14 +87,16 @@ def _household_lines(
     run, numbers = which
     result = allocation_of(session, actor, run.id)
     entries = journals(session, actor, book=run.book, sources=(run.id,))
+    entries = tuple(one for one in entries if one.kind != NETTING)
     booked = line_amounts(Books(entries))
     labels = {purse.purse: purse.label for purse in result.purses}
+    kind = "" if run.kind == REGULAR else f"（{KIND_NAMES[run.kind]}）"
     return [
         HouseholdLine(
             period=run.period,
             run_id=run.id,
             line_no=line.line_no,
-            item=labels[line.purse],
+            item=labels[line.purse] + kind,
             amount_fen=booked[line.line_no] if entries else line.amount_fen,
             steps=tuple(render_explanation(step) for step in line.explanation),
             clause=line.explanation[-1].clause if line.explanation else "",

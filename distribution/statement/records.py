@@ -47,11 +47,28 @@ class StatementLine:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherRun:
+    """A top-up or correction of the month: its lines [fen], those of a correction being differences."""
+
+    run: Run
+    kind_name: str
+    is_booked: bool
+    lines: tuple[StatementLine, ...]
+    entries: tuple[str, ...]
+
+    @property
+    def amount_fen(self) -> int:
+        """Sum of the lines [fen]."""
+        return sum(line.amount_fen for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
 class VillageStatement:
     """A village's month: income - deductions + carried in = distributable = sum of lines, to the fen.
 
     `difference_fen` is 0 unless something is wrong. `is_booked` tells whether the amounts are the
-    ledger's, or still a computed run's. `head` is the end of the book's chain.
+    ledger's, or still a computed run's. `head` is the end of the book's chain. `further` are the month's
+    top-ups and corrections; `recoverable_fen` is what the village's households were overpaid and owe today.
     """
 
     village_code: str
@@ -81,6 +98,8 @@ class VillageStatement:
     objections: tuple[Objection, ...]
     made_by: str
     head: Head
+    further: tuple[FurtherRun, ...] = ()
+    recoverable_fen: int = 0
 
     @property
     def income_fen(self) -> int:
@@ -117,7 +136,11 @@ class HouseholdLine:
 
 @dataclass(frozen=True, slots=True)
 class HouseholdStatement:
-    """A household's sheet of a span [fen]: total = paid + owed = booked lines; pending ones stay apart."""
+    """A household's sheet of a span [fen]: total = booked lines = paid + owed + netted - overpaid.
+
+    Pending lines stay apart. `overpaid_fen` is what corrections took off the span's lines, `netted_fen` what
+    runs of the span kept back against it, `recoverable_fen` what the household owes today.
+    """
 
     household: Household
     village_name: str
@@ -129,6 +152,9 @@ class HouseholdStatement:
     paid_fen: int
     owed_fen: int
     pending_fen: int
+    overpaid_fen: int = 0
+    netted_fen: int = 0
+    recoverable_fen: int = 0
 
     @property
     def booked(self) -> tuple[HouseholdLine, ...]:

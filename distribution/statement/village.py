@@ -15,6 +15,9 @@ from distribution.approval.runs import run as find_run
 from distribution.approval.states import BOOKED
 from distribution.approval.votes import votes_of
 from distribution.bookings import COMPONENT_NAMES
+from distribution.closing.corrections import KIND_NAMES
+from distribution.closing.runs import OVERPAID, REGULAR
+from distribution.ledger.balances import balances
 from distribution.ledger.journal import head
 from distribution.money import uppercase
 from distribution.payout.payouts import Payout, PayoutFilter, payouts
@@ -24,6 +27,7 @@ from distribution.settlement.reads import billed_energy, outstanding, receipts
 from distribution.statement.entries import Books, books_of, entry_ids, ledger_gap, line_amounts
 from distribution.statement.records import (
     Figure,
+    FurtherRun,
     StatementLine,
     VillageStatement,
 )
@@ -97,7 +101,24 @@ def village_statement(
         objections=objections(session, actor, run.id),
         made_by=events_of(session, actor, run.id)[0].by_name,
         head=head(session, village_code),
+        further=() if run_id else _further(session, actor, village_code, month),
+        recoverable_fen=sum(
+            one.amount_fen for one in balances(session, actor, book=village_code, accounts=(OVERPAID,))
+        ),
     )
+
+
+def _further(session: Session, actor: Actor, village: str, month: str) -> tuple[FurtherRun, ...]:
+    """The month's top-ups and corrections; what none of them gives to anybody is left out."""
+    found = []
+    for run in runs(session, actor, period=month, book=village):
+        if run.kind != REGULAR:
+            result = allocation_of(session, actor, run.id)
+            books = books_of(session, actor, run, result)
+            lines = _lines(session, actor, run, result, books)
+            kind = KIND_NAMES[run.kind]
+            found.append(FurtherRun(run, kind, run.state in BOOKED, lines, entry_ids(books.own)))
+    return tuple(one for one in found if one.lines)
 
 
 def _income(session: Session, actor: Actor, result: Allocation, books: Books) -> tuple[Figure, ...]:

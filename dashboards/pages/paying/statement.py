@@ -61,6 +61,17 @@ class LineRow:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherRow:
+    """One line of a top-up or correction, with its kind in words and the addresses of run and entries."""
+
+    shown: StatementLine
+    kind: str
+    state: str
+    run_id: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReceivableRow:
     """What has not arrived [fen], and the settlements by month that it is owed on."""
 
@@ -84,6 +95,7 @@ class StatementView:
     total_href: str = ""
     receivables: tuple[ReceivableRow, ...] = ()
     colophon: tuple[tuple[str, str], ...] = ()
+    further: tuple[FurtherRow, ...] = ()
 
 
 @router.get("/villages/{village_code}/statements/{month}")
@@ -110,6 +122,7 @@ def show_statement(
             _href(found, found.distributable.entries, "total"),
             _receivables(found),
             _colophon(found),
+            _further(found),
         )
     title = f"{name}{Period.parse(month).label}收益账"
     return render(
@@ -145,6 +158,20 @@ def entries_href(figure_entries: Iterable[str], figure: str = "") -> str:
 def _href(found: VillageStatement, entries: Sequence[str], figure: str) -> str:
     """Return where a figure comes from: its entries, or before it is booked its run."""
     return entries_href(entries, figure) or f"/runs/{found.run.id}"
+
+
+def _further(found: VillageStatement) -> tuple[FurtherRow, ...]:
+    return tuple(
+        FurtherRow(
+            line,
+            f"{one.kind_name}第 {one.run.version} 版",
+            one.run.state_name,
+            one.run.id,
+            entries_href(line.entries, f"line-{line.line_no}") or f"/runs/{one.run.id}",
+        )
+        for one in found.further
+        for line in one.lines
+    )
 
 
 def _receivables(found: VillageStatement) -> tuple[ReceivableRow, ...]:
