@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from api.alarming import watch_days_once
 from api.operations.store import retire
+from api.reminding import remind_once
 from api.scheduler import PeriodicTask, Pulse
 from dashboards.web import Services
 from distribution.closing.month import close_month
@@ -25,6 +26,7 @@ from store.series import RetiringSeries
 
 DAILY_ENERGY, CLOSE, VERIFY, STATES = "daily-energy", "close", "verify", "states"
 LATE_TRUTH, RETIRE = "late-truth", "retire-samples"
+REMIND = "approval-reminders"
 STATE_SECONDS = 60
 SETTLED_DAYS = 8
 STATES_KEPT = timedelta(days=400)
@@ -36,6 +38,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
     return {
         DAILY_ENERGY: _daily_energy(services),
         CLOSE: _close(services),
+        REMIND: lambda context: remind_once(services, context.clock()),
         VERIFY: _verify,
         STATES: _settle(services),
         LATE_TRUTH: _late_truth(services),
@@ -62,7 +65,8 @@ def tasks() -> tuple[PeriodicTask, ...]:
     last days are computed anew, late data included, and those beyond their time are forgotten; what late data
     would change in closed months is offered, and raw samples beyond their days are retired; the books
     are verified at night; in the morning the last month is taken to its next human gate, so that a notice
-    whose days are over does not wait for somebody to press a button.
+    whose days are over does not wait for somebody to press a button; after that, whoever an approval waits
+    for too long is reminded.
     """
     return (
         PeriodicTask(DAILY_ENERGY, hours=(0, 1, 6, 12, 18), minute=10, payload=_day_of),
@@ -71,6 +75,7 @@ def tasks() -> tuple[PeriodicTask, ...]:
         PeriodicTask(RETIRE, hours=(4,), minute=40, payload=_day_of),
         PeriodicTask(VERIFY, hours=(3,), minute=30, payload=_day_of),
         PeriodicTask(CLOSE, hours=(6,), minute=30, payload=_last_month_of),
+        PeriodicTask(REMIND, hours=(8,), minute=30, payload=_day_of),
     )
 
 

@@ -4,6 +4,7 @@ Owns the giving, taking back and finding of delegations. A delegate votes in the
 himself a voter: never a maker, never at two gates of a run; the votes are `votes`'.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -176,6 +177,17 @@ def delegation_for(
         if _still_holds(session, row, book):
             return found
     return None
+
+
+def delegates_of(session: Session, gate: str, givers: Collection[str], day: date) -> frozenset[str]:
+    """Return who may vote at a gate on a day for any of some users; unscoped."""
+    statement = (
+        select(VoteDelegationRow, VoteDelegationEndRow)
+        .outerjoin(VoteDelegationEndRow, VoteDelegationEndRow.delegation_id == VoteDelegationRow.id)
+        .where(VoteDelegationRow.gate == gate)
+    )
+    every = (_record(row, end) for row, end in session.execute(statement))
+    return frozenset(one.delegate_id for one in every if one.delegator_id in givers and one.holds_on(day))
 
 
 def _still_holds(session: Session, row: VoteDelegationRow, book: str) -> bool:

@@ -18,6 +18,7 @@ from store.db import new_id
 from store.problem import Problem, ProblemsError
 
 TEST_PAUSE = timedelta(minutes=1)
+_ID_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,41 @@ def queue_test(session: Session, actor: Actor, subscription_id: str, site_name: 
     if latest is not None and now - latest < TEST_PAUSE:
         raise ProblemsError([Problem("测试", "一分钟内刚发过", "等一分钟再试")])
     channel = CHANNEL_WORDS[Channel(row.channel)]
-    message = MessageRow(
-        id=new_id("message"),
+    words = f"这是 {actor.name} 发的测试通知。收到它，说明{channel}已经接通，有告警时会照订阅发到这里。"
+    message = _message(new_id("message"), subscription_id, (f"【{site_name}】测试通知", words), now)
+    session.add(message)
+    session.flush()
+    what = audit.Entry("test", "notification_subscription", subscription_id)
+    audit.record(session, actor, what, now)
+    return message.id
+
+
+def queue_note(session: Session, user_id: str, note: tuple[str, str, str], now: datetime) -> int:
+    """Put a note, given as (key, subject, text), on its way over every subscription of a user, once per key.
+
+    Returns how many messages were made.
+    """
+    key, subject, text = note
+    live = select(SubscriptionRow.id).where(
+        SubscriptionRow.user_id == user_id, SubscriptionRow.ended_at.is_(None)
+    )
+    made = 0
+    for subscription_id in session.scalars(live.order_by(SubscriptionRow.id)).all():
+        message_id = f"{key}-{subscription_id}"[:_ID_LENGTH]
+        if session.get(MessageRow, message_id) is None:
+            session.add(_message(message_id, subscription_id, (subject, text), now))
+            made += 1
+    session.flush()
+    return made
+
+
+def _message(message_id: str, subscription_id: str, words: tuple[str, str], now: datetime) -> MessageRow:
+    return MessageRow(
+        id=message_id,
         subscription_id=subscription_id,
         created_at=now,
-        subject=f"【{site_name}】测试通知",
-        text=f"这是 {actor.name} 发的测试通知。收到它，说明{channel}已经接通，有告警时会照订阅发到这里。",
+        subject=words[0],
+        text=words[1],
         alarms=0,
         state="waiting",
         attempts=0,
@@ -60,11 +90,6 @@ def queue_test(session: Session, actor: Actor, subscription_id: str, site_name: 
         sent_at=None,
         error="",
     )
-    session.add(message)
-    session.flush()
-    what = audit.Entry("test", "notification_subscription", subscription_id)
-    audit.record(session, actor, what, now)
-    return message.id
 
 
 def latest_messages(session: Session, subscription_ids: Collection[str]) -> dict[str, Fared]:

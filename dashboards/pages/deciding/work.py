@@ -6,6 +6,7 @@ step. What that means is `distribution.closing`'s.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -22,6 +23,7 @@ from dashboards.month_work import (
 )
 from dashboards.web import check_form, reading, redirect, render, requires, services_of
 from distribution.approval.notices import notices
+from distribution.approval.overdue import overdue
 from distribution.approval.runs import Run, runs
 from distribution.closing.month import close_month
 from distribution.settlement.reads import settlements
@@ -67,7 +69,7 @@ def show_work(
     """Show a month's work; what waits for this reader comes first."""
     now = services_of(request).clock()
     chosen = chosen_month(month, now)
-    rows = _rows(session, actor, chosen)
+    rows = _rows(session, actor, chosen, now)
     view = WorkView(
         work=month_work(session, actor, chosen, settlements(session, actor, month=chosen)),
         months=month_choices(now),
@@ -78,13 +80,15 @@ def show_work(
     return render(request, "deciding/work.html", "本月工作", view=view)
 
 
-def _rows(session: Session, actor: Actor, month: str) -> list[VillageRow]:
+def _rows(session: Session, actor: Actor, month: str, now: datetime) -> list[VillageRow]:
     names = division_names(session)
     closing_days = {one.run_id: one.closes_on for one in notices(session, actor)}
     present = runs(session, actor, period=month)
+    late = {one.run.id: one.days for one in overdue(session, actor, now, period=month)}
     found = []
     for run in present:
         words = waiting_words(run, closing_days.get(run.id))
+        words += f"（已等 {late[run.id]} 天）" if run.id in late else ""
         found.append(_row(actor, run, names.get(run.book, run.book), words))
     started = {run.book for run in present}
     found += [
