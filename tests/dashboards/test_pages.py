@@ -66,6 +66,7 @@ def pages(county) -> list[str]:
         f"/settlements?month={month}",
         "/settlements?month=2025-01",
         "/settlements/import",
+        "/energy-adjustments",
         "/settlements/files",
         "/reconciliation?month=2026-09",
         f"/reconciliation/stations/{county.stations[0].id}?month=2026-09",
