@@ -145,7 +145,7 @@ def list_receivables(
     request: Request,
     actor: Reader,
     session: Reading,
-    month: Annotated[str, Query(pattern=f"^$|{MONTH}")] = "",
+    month: AnyMonth = "",
 ) -> list[ReceivableOut]:
     """Return what the area's stations are owed, of one month or of all."""
     on = local_date(services_of(request).clock())

@@ -59,6 +59,9 @@ _SHOWN: dict[str, str] = {
 }
 
 
+_TAKEN_BACK = "撤销："
+
+
 @dataclass(frozen=True, slots=True)
 class ImportedFile:
     """A statement file that was taken in: how many bills it brought, how many still hold, and its undo."""
@@ -194,7 +197,9 @@ def _reverted(
             continue
         present = known.present[place.id, row.month]
         parts = village_parts(known.owners(place, row.month), totals, known.parts_before(present))
-        source = f"撤销：{reason.strip()}" + ("" if before is None else f"，恢复第 {before.revision} 版")
+        source = f"{_TAKEN_BACK}{reason.strip()}" + (
+            "" if before is None else f"，恢复第 {before.revision} 版"
+        )
         sha256 = row.file_sha256 if before is None else before.file_sha256
         said = [one.line for one in lines], [one.detail for one in lines]
         digest = settlement_hash(place.id, row.month, *said)
@@ -203,20 +208,22 @@ def _reverted(
 
 
 def _before(session: Session, row: SettlementRow) -> SettlementRow | None:
-    """Return the newest bill before a file's, by another file and with lines; None where there was none."""
-    has_lines = select(SettlementLineRow.settlement_id).where(
-        SettlementLineRow.settlement_id == SettlementRow.id
-    )
+    """Return the bill that held before the one that holds now; None where there was none.
+
+    An undo takes away what it took back: of the bills that are left, the one before the last is meant.
+    """
     statement = select(SettlementRow).where(
         SettlementRow.station_id == row.station_id,
         SettlementRow.month == row.month,
-        SettlementRow.revision < row.revision,
-        SettlementRow.file_sha256 != row.file_sha256,
+        SettlementRow.revision <= row.revision,
     )
-    last = session.scalar(statement.order_by(SettlementRow.revision.desc()).limit(1))
-    if last is None or session.scalar(has_lines.where(SettlementRow.id == last.id).limit(1)) is None:
-        return None
-    return last
+    left: list[SettlementRow] = []
+    for one in session.scalars(statement.order_by(SettlementRow.revision)):
+        if one.source.startswith(_TAKEN_BACK):
+            left.pop()
+        else:
+            left.append(one)
+    return left[-2] if len(left) > 1 else None
 
 
 def _bill_lines(session: Session, settlement_id: str) -> tuple[BillLine, ...]:

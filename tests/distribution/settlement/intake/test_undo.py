@@ -103,3 +103,21 @@ def test_every_row_that_does_not_go_in_is_kept_until_it_is_settled(county):
         ignore_refused(session, FINANCE, unknown.id, "别县的户号", county.now)
         assert refused_lines(session, FINANCE, open_only=True) == ()
         assert [one.fate for one in refused_lines(session, FINANCE)] == ["corrected", "ignored"]
+
+
+def test_files_taken_back_one_after_the_other_never_come_again(county):
+    rows = (
+        "0001,2026-10,M1,1,0,10000,10000,0.3515,3515.00,0.4985,4985.00",
+        "0001,2026-10,M1,1,0,11000,11000,0.3515,3866.50,0.4985,5483.50",
+        "0001,2026-10,M1,1,0,12000,12000,0.3515,4218.00,0.4985,5982.00",
+    )
+    digests = [county.statement([row], name=f"{number}.csv").sha256 for number, row in enumerate(rows)]
+    held = []
+    for digest in reversed(digests):
+        with county.database.transaction() as session:
+            undo_statement(session, FINANCE, digest, "导错了", county.now)
+        with county.database.reading() as session:
+            held.append(
+                [one.exported_energy_wh // 1000 for one in settlements(session, FINANCE) if one.lines]
+            )
+    assert held == [[11_000], [10_000], []]
