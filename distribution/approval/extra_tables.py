@@ -1,13 +1,22 @@
 """Tables beside a run: who votes for whom, what is netted, and what was filed.
 
-Owns delegations of votes with their ends, the votes cast under them, nettings by household, and records of
-filing. All are append-only. The database refuses a delegate's vote for a maker, for somebody who has voted
-himself, or without a delegation, and the vote of somebody whose delegate has voted.
+Owns delegations of votes with their ends, the votes cast under them, nettings by household, records of
+filing, and counties' own working days. All are append-only. The database refuses a delegate's vote for a
+maker, for somebody who has voted himself, or without a delegation, and the vote of somebody whose delegate
+has voted.
 """
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from distribution.approval.tables import MAKERS
@@ -105,7 +114,32 @@ class RunFilingRow(Base):
     recorded_by: Mapped[str]
 
 
-for _row in (VoteDelegationRow, VoteDelegationEndRow, VoteProxyRow, RunNettingRow, RunFilingRow):
+class WorkingDayRow(Base):
+    """Table `working_day`: a county's word on whether a day is worked; the latest word of a place holds."""
+
+    __tablename__ = "working_day"
+    __table_args__ = (
+        CheckConstraint("length(division_code) = 12", name="division_code"),
+        CheckConstraint("document <> ''", name="document"),
+    )
+
+    division_code: Mapped[str] = mapped_column(String(12), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    is_working: Mapped[bool]
+    document: Mapped[str]
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_by: Mapped[str]
+
+
+for _row in (
+    VoteDelegationRow,
+    VoteDelegationEndRow,
+    VoteProxyRow,
+    RunNettingRow,
+    RunFilingRow,
+    WorkingDayRow,
+):
     guard_append_only(_row.__table__)  # type: ignore[arg-type]
 
 _GUARDS = {

@@ -31,6 +31,7 @@ from distribution.approval.tables import (
     RunRow,
 )
 from distribution.approval.votes import gates_of, makers_of
+from distribution.approval.working_days import overrides_of
 from distribution.money import yuan
 from distribution.types import Allocation, Netting, PayeeKind
 from registry.actors import Actor, Permission, in_area
@@ -271,7 +272,12 @@ def open_notice(session: Session, actor: Actor, run_id: str, terms: NoticeTerms,
         ledger_seq=terms.ledger_seq,
         ledger_hash=terms.ledger_hash,
         opens_on=opens_on,
-        closes_on=last_day(opens_on, terms.days, working=terms.working_days),
+        closes_on=last_day(
+            opens_on,
+            terms.days,
+            working=terms.working_days,
+            overrides=overrides_of(session, row.book) if terms.working_days else None,
+        ),
         evidence=json.dumps(list(terms.evidence)),
         opened_at=now,
         opened_by=actor.user_id,

@@ -134,3 +134,14 @@ def test_the_announced_result_of_a_booked_run_is_recorded_with_its_photo(county,
     )
     assert done.status_code == 303
     assert "结果公告：" in cadre.get(path).text
+
+
+def test_a_day_off_is_recorded_with_its_document(county, browse):
+    office = browse("county")
+    fields = {"division_code": county.villages[0], "day": "2027-02-10", "working": "no"}
+    assert (
+        office.post("/working-days", page="/contacts", **fields, document="县府办〔2027〕2 号").status_code
+        == 303
+    )
+    assert "县府办〔2027〕2 号" in office.get("/contacts").text
+    assert "没有登记" in office.post("/working-days", page="/contacts", **fields, document=" ").text

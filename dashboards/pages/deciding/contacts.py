@@ -1,6 +1,6 @@
-"""The telephones that are printed on public notices.
+"""The telephones that are printed on public notices, and the days that count while they hang.
 
-Owns the page on which the county keeps them; the dated facts are `registry.contacts`'.
+Owns the page on which the county keeps them; the facts are `registry.contacts`' and the approval room's.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from dashboards.web import Crumb, check_form, reading, redirect, render, requires, services_of
+from distribution.approval.runs import ApprovalError
+from distribution.approval.working_days import WorkingDay, set_working_day, working_days
 from registry.actors import Actor, Permission
 from registry.contacts import NewContact, NoticeContact, contacts, set_contact
 from registry.divisions import Division, division_names, divisions
@@ -34,6 +36,7 @@ class ContactsView:
     places: Sequence[Division]
     today: date
     may_edit: bool
+    days: Sequence[WorkingDay]
     problems: Sequence[Problem] = ()
     message: str = ""
 
@@ -58,6 +61,7 @@ def _page(
         places=divisions(session, actor),
         today=local_date(services_of(request).clock()),
         may_edit=actor.may(Permission.EDIT_REGISTRY),
+        days=working_days(session, actor),
         problems=problems,
         message=message,
     )
@@ -86,4 +90,30 @@ def take_contact(request: Request, actor: Editor, given: Annotated[_Given, Depen
     except ProblemsError as error:
         with services.database.reading() as session:
             return _page(request, session, actor, problems=error.problems)
+    return redirect("/contacts", done="1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """What the form of a day holds."""
+
+    division_code: Annotated[str, Form(pattern="^[0-9]{12}$")]
+    day: Annotated[date, Form()]
+    working: Annotated[str, Form(pattern="^(yes|no)$")]
+    document: Annotated[str, Form(max_length=120)] = ""
+
+
+@router.post("/working-days", dependencies=[Depends(check_form)])
+def take_day(request: Request, actor: Editor, given: Annotated[_Day, Depends()]) -> Response:
+    """Record a day of work or a day off of a division."""
+    services = services_of(request)
+    fact = WorkingDay(given.division_code, given.day, given.working == "yes", given.document)
+    try:
+        with services.database.transaction() as session:
+            set_working_day(session, actor, fact, services.clock())
+    except ApprovalError as error:
+        with services.database.reading() as session:
+            return _page(
+                request, session, actor, problems=[Problem(f"{given.day}", str(error), "补上再登记")]
+            )
     return redirect("/contacts", done="1")

@@ -256,6 +256,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("subject_id", "sha256", name=op.f("pk_voucher_photo")),
     )
     op.create_table(
+        "working_day",
+        sa.Column("division_code", sa.String(length=12), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("is_working", sa.Boolean(), nullable=False),
+        sa.Column("document", sa.String(), nullable=False),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("recorded_by", sa.String(), nullable=False),
+        sa.CheckConstraint("document <> ''", name=op.f("ck_working_day_document")),
+        sa.CheckConstraint("length(division_code) = 12", name=op.f("ck_working_day_division_code")),
+        sa.PrimaryKeyConstraint("division_code", "day", "seq", name=op.f("pk_working_day")),
+    )
+    op.create_table(
         "advance",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("village_code", sa.String(length=12), nullable=False),
@@ -619,8 +632,8 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_match_finding_discrepancy_id"), "match_finding", ["discrepancy_id"], unique=False
     )
-    op.drop_table("connection_report")
     op.drop_table("refused_caller")
+    op.drop_table("connection_report")
     op.create_index(op.f("ix_cost_corrects"), "cost", ["corrects"], unique=True)
     op.create_index(op.f("ix_receipt_corrects"), "receipt", ["corrects"], unique=True)
     op.guard(
@@ -734,6 +747,17 @@ def upgrade() -> None:
             "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
             "CREATE TRIGGER voucher_photo_append_only BEFORE UPDATE OR DELETE ON voucher_photo FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
             "CREATE TRIGGER voucher_photo_no_truncate BEFORE TRUNCATE ON voucher_photo FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
+        ],
+    )
+    op.guard(
+        sqlite=[
+            "CREATE TRIGGER working_day_no_update BEFORE UPDATE ON working_day BEGIN SELECT RAISE(ABORT, 'working_day is append-only'); END",
+            "CREATE TRIGGER working_day_no_delete BEFORE DELETE ON working_day BEGIN SELECT RAISE(ABORT, 'working_day is append-only'); END",
+        ],
+        postgresql=[
+            "CREATE OR REPLACE FUNCTION sunledger_append_only() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$ LANGUAGE plpgsql",
+            "CREATE TRIGGER working_day_append_only BEFORE UPDATE OR DELETE ON working_day FOR EACH ROW EXECUTE FUNCTION sunledger_append_only()",
+            "CREATE TRIGGER working_day_no_truncate BEFORE TRUNCATE ON working_day FOR EACH STATEMENT EXECUTE FUNCTION sunledger_append_only()",
         ],
     )
     op.guard(

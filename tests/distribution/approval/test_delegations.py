@@ -18,6 +18,7 @@ from distribution.approval.votes import (
     vote,
     votes_of,
 )
+from distribution.approval.working_days import WorkingDay, set_working_day
 from distribution.plans.document import load_plan
 from distribution.plans.tables import publish, retire
 from distribution.plans.templates import template_path
@@ -218,3 +219,24 @@ def test_a_run_whose_terms_ask_for_filing_waits_for_it_before_it_is_booked(both)
     with both.database.transaction() as session:
         assert file_run(session, who(both, "cun1"), made.id, result, OVER) == result
         assert run(session, SYSTEM, made.id).state == "posted"
+
+
+def test_a_countys_own_days_off_lengthen_a_notice_of_working_days_and_the_narrower_place_wins(both):
+    made = both.run()
+    with both.database.transaction() as session:
+        for code, day, working in (
+            (COUNTY_CODE, date(2026, 11, 18), False),
+            (COUNTY_CODE, date(2026, 11, 19), False),
+            (FIRST, date(2026, 11, 19), True),
+        ):
+            set_working_day(session, ADMIN, WorkingDay(code, day, working, "县政府通知"), NOW)
+        with pytest.raises(ApprovalError, match="依据"):
+            set_working_day(session, ADMIN, WorkingDay(COUNTY_CODE, date(2026, 11, 20), False, " "), NOW)
+        submit(session, who(both, "cun1"), made.id, made.content_hash, NOW)
+    cast(both, who(both, "cun2"))
+    cast(both, who(both, "cun3"))
+    terms = NoticeTerms(made.content_hash, ("a" * 64,), 5, working_days=True)
+    with both.database.transaction() as session:
+        opened = open_notice(session, who(both, "cun1"), made.id, terms, NOW)
+    # From Tuesday 17th: 17, 19, 20, 23, 24; the 18th is off, the weekend does not count.
+    assert (opened.opens_on, opened.closes_on) == (date(2026, 11, 17), date(2026, 11, 24))
