@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from api.demo.history import Progress
 from api.demo.office import Office, bring_papers, on_day, publish_plan
 from api.demo.photo import board_photo
+from api.demo.receiving import bring_evidence, spend_from_purses
 from api.demo.story import FactKind
 from distribution.approval.notices import (
     Complaint,
@@ -84,6 +85,8 @@ def play_months(office: Office, until: datetime, progress: Progress) -> None:
             play_whole_month(one)
     if months:
         bring_papers(office, months[-1].next(), until)
+        bring_evidence(office, months[-1], until)
+        spend_from_purses(office, months[-1], until)
     progress("结算与分配", len(months), len(months))
 
 
