@@ -19,6 +19,7 @@ from distribution.approval.runs import Run, RunInput, sources_of, used_sources
 from distribution.approval.states import BOOKED
 from distribution.approval.tables import RunRow
 from distribution.ledger.balances import balances
+from distribution.ledger.journal import by_key, reversal_of
 from distribution.settlement.reads import (
     Cost,
     Receipt,
@@ -107,15 +108,17 @@ def gather_top_up(
     return Gathered(inputs, _sources(inputs, entries))
 
 
-def gather_again(session: Session, actor: Actor, base: tuple[Run, PlanInput], own_run: str) -> Gathered:
+def gather_again(
+    session: Session, actor: Actor, base: tuple[Run, PlanInput], corrections: Iterable[Run]
+) -> Gathered:
     """Return the input of a booked run (given with what it froze) from the records as they are now.
 
-    Its own receipts and costs as corrected since, the roster, posts and stations of its month, and the year
-    before it; what it opened with stays. `own_run` is an undecided correction of it, or empty.
+    Its own receipts and costs, those of its `corrections`, and what replaces those that were taken back; the
+    roster, posts and stations of its month, and the year before it; what it opened with stays.
     """
     run, frozen = base
     place = (run.book, run.period)
-    own = _own_sources(session, run.id) | _own_sources(session, own_run)
+    own = _own_sources(session, run.id).union(*(_own_sources(session, one.id) for one in corrections))
     entries = roster(session, actor, run.book, Period.parse(run.period))
     people = _people(session, actor, place, entries)
     standing = _standing_receipts(session, actor, run, own)
@@ -136,10 +139,18 @@ def late_months(session: Session, actor: Actor, village: str, now: datetime) -> 
     """Return the months of a village that were distributed and have money since [fen], for a top-up."""
     done = _distributed(session, village)
     used = used_sources(session, village, "receipt")
+    every = receipts(session, actor, village_code=village)
+    gone = _called_in(session, village, every, used)
     sums: dict[str, int] = {}
-    for one in uncorrected(receipts(session, actor, village_code=village)):
+    for one in uncorrected(every):
         part = dict(one.shares).get(village, 0)
-        if part and one.month in done and one.id not in used and one.received_on <= local_date(now):
+        if (
+            part
+            and _place_of(one) not in gone
+            and one.month in done
+            and one.id not in used
+            and one.received_on <= local_date(now)
+        ):
             sums[one.month] = sums.get(one.month, 0) + part
     return tuple(sorted(sums.items()))
 
@@ -199,10 +210,13 @@ def _free_receipts(
     """Return the receipts of a village until a month and a day that no other run counts."""
     village, month = place
     used = used_sources(session, village, "receipt")
+    every = receipts(session, actor, village_code=village)
+    gone = _called_in(session, village, every, used)
     return [
         one
-        for one in uncorrected(receipts(session, actor, village_code=village))
+        for one in uncorrected(every)
         if one.month <= month
+        and _place_of(one) not in gone
         and one.received_on <= today
         and (one.id not in used or ("receipt", one.id) in own)
     ]
@@ -234,20 +248,32 @@ def _standing_receipts(
 ) -> list[Receipt]:
     """Return a run's receipts that still stand, and what replaces those that were taken back."""
     every = receipts(session, actor, village_code=run.book)
-    stand = uncorrected(every)
-    kept = {one.id for one in stand}
-    gone = {
-        (one.station_id, one.component, one.month)
-        for one in every
-        if ("receipt", one.id) in own and one.id not in kept
-    }
     used = used_sources(session, run.book, "receipt")
+    mine = frozenset(key for table, key in own if table == "receipt")
+    gone = _called_in(session, run.book, every, mine)
     return [
-        one
-        for one in stand
-        if ("receipt", one.id) in own
-        or (one.id not in used and (one.station_id, one.component, one.month) in gone)
+        one for one in uncorrected(every) if one.id in mine or (one.id not in used and _place_of(one) in gone)
     ]
+
+
+def _place_of(one: Receipt) -> tuple[str, str, str]:
+    return one.station_id, one.component.value, one.month
+
+
+def _called_in(
+    session: Session, village: str, every: Iterable[Receipt], counted: frozenset[str]
+) -> set[tuple[str, str, str]]:
+    """Return for which (station, component, month) counted money was taken back and is not yet called in.
+
+    What replaces it belongs to the correction that calls it in, not to another run.
+    """
+    gone = {one.corrects for one in every if one.corrects} & counted
+    pending = set()
+    for one in every:
+        entry = by_key(session, f"{one.id}:{village}") if one.id in gone else None
+        if entry is not None and reversal_of(session, entry) is None:
+            pending.add(_place_of(one))
+    return pending
 
 
 def _standing_costs(

@@ -106,9 +106,8 @@ def draft_correction(
     earlier = corrections_of(session, actor, base)
     booked = [one for one in earlier if one.state in BOOKED]
     last = booked[-1] if booked else base
-    pending = next((one for one in earlier if one.state not in BOOKED), None)
     frozen = inputs_of(session, actor, base.id)
-    gathered = gather_again(session, actor, (base, frozen), "" if pending is None else pending.id)
+    gathered = gather_again(session, actor, (base, frozen), earlier)
     plan = _plan_of(session, last, rules)
     results = tuple(allocation_of(session, actor, one.id) for one in (base, *booked))
     given = Given(results, _plan_of(session, last, "original"), inputs_of(session, actor, last.id))

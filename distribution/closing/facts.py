@@ -15,7 +15,7 @@ from distribution import bookings
 from distribution.closing import bank_entries
 from distribution.closing.bank_facts import book_bank
 from distribution.closing.posting import by_fund, post_fact, take_back
-from distribution.ledger.journal import by_key, open_book, posted_keys
+from distribution.ledger.journal import by_key, open_book, posted_keys, reversal_of
 from distribution.settlement.bank.reads import differences
 from distribution.settlement.reads import (
     Cost,
@@ -84,9 +84,19 @@ def _book_receipts(session: Session, actor: Actor, village: str, keys: frozenset
             post_fact(session, actor, bookings.county_receipt(arrival, village, part), now)
     county = bookings.county_book(village)
     for one in every:
-        if one.corrects:
+        if one.corrects and not _is_given_out(session, actor, village, one.corrects):
             for key in (f"{one.corrects}:{village}", f"{one.corrects}:{county}:{village}"):
                 take_back(session, actor, key, one.source, now)
+
+
+def _is_given_out(session: Session, actor: Actor, village: str, receipt_id: str) -> bool:
+    """Tell whether a receipt's money is distributed: it is taken back when a correction has called it in."""
+    entry = by_key(session, f"{receipt_id}:{village}")
+    if entry is None or reversal_of(session, entry) is not None:
+        return False
+    free = by_fund(session, actor, village, "distributable")
+    legs = [leg for leg in entry.postings if leg.account == "distributable"]
+    return any(-free.get(leg.fund, 0) < -leg.amount_fen for leg in legs)
 
 
 def _arrival(one: Receipt) -> bookings.Arrival:

@@ -22,12 +22,15 @@ from distribution.payout.payouts import PayoutFilter, payouts
 from distribution.plans.document import load_plan
 from distribution.plans.tables import publish, retire
 from distribution.plans.templates import template_path
+from distribution.settlement.reads import receipts
+from distribution.settlement.receipts import correct_receipt
 from distribution.verification import verify
 from registry.actors import SYSTEM, Actor, Role
 from registry.enrolment import Enrolment, EnrolmentRow, enrol, withdraw_enrolment
 
 FIRST, TOWN_CODE = "520499101201", "520499101000"
 COUNTY = Actor("u_county", "县局", Role.COUNTY, "520499000000")
+FINANCE = Actor("u_finance", "县财务", Role.FINANCE, "520499000000")
 TOWN = Actor("u_town", "镇办", Role.TOWNSHIP, TOWN_CODE)
 PLAN = template_path("default_county")
 OPEN, OVER = datetime(2026, 12, 1, 2, 0, tzinfo=UTC), datetime(2026, 12, 9, 2, 0, tzinfo=UTC)
@@ -261,3 +264,29 @@ def test_an_approved_rule_nets_what_was_overpaid_up_to_its_cap_and_nothing_nets_
         assert owed_by(session, SYSTEM, FIRST) == {house: fen for house, fen in left.items() if fen}
         for one in payouts(session, SYSTEM, PayoutFilter(run_id=made.id)):
             assert one.amount_fen == gross[one.household_id] - netted.get(one.household_id, 0)
+
+
+def test_a_wrong_receipt_of_a_booked_month_is_put_right_by_a_correction_and_then_booked(both):
+    """The money that was never there is owed back before the receipt is taken back in the books."""
+    first = base(both)
+    with both.database.reading() as session:
+        wrong = next(one for one in receipts(session, SYSTEM, village_code=FIRST) if one.amount_fen == 421800)
+    with both.database.transaction() as session:
+        correct_receipt(session, FINANCE, wrong.id, "银行流水看错", OPEN)
+    both.receipts(["0001,电费,2026-10,4000.00,2026-11-15,BK001A"], at=OPEN)
+    both.close(now=OPEN)
+    made = correct(both, first.id)
+    result = result_of(both, made.id)
+    assert sum(part.amount_fen for part in result.income) == -21800
+    assert sum(line.amount_fen for line in result.lines) == -21800 + 21800 * 2 // 100
+    assert {code for line in result.lines for code in causes_of([line])} <= {"settlement", "rounding"}
+    assert book(both, made).state == "posted"
+    both.close(now=OVER)
+    with both.database.reading() as session:
+        assert verify(session) == []
+        assert balances(session, SYSTEM, book=FIRST, accounts=("distributable",)) == ()
+        assert sum(owed_by(session, SYSTEM, FIRST).values()) > 0
+    with both.database.reading() as session:
+        assert draft_correction(session, SYSTEM, first.id).is_empty
+        taken_back = [one.kind for one in journals(session, SYSTEM, book=FIRST) if one.reverses]
+    assert taken_back == ["reversal"]
