@@ -16,6 +16,7 @@ from api.resources import (
     statements,
     stations,
     subscriptions,
+    tracing,
     upkeep,
     uptime,
 )
@@ -30,6 +31,7 @@ READ = (
     subscriptions,
     upkeep,
     settlements,
+    tracing,
     matching,
     receiving,
     plans,

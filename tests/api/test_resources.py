@@ -59,6 +59,7 @@ def filled(county: County, path: str) -> str:
         "line_no": "1",
         "village_code": county.villages[0],
         "month": BOOKED_MONTH,
+        "settlement_id": f"settlement:{county.stations[0].id}:{BOOKED_MONTH}:1",
         "household_id": household.id,
         "period": BOOKED_MONTH,
         "plan_id": "default-county",
@@ -139,7 +140,9 @@ def foreign_addresses(county: County) -> dict[str, str]:
         "/stations/{station_id}": f"/stations/{station.id}",
         "/stations/{station_id}/energy": f"/stations/{station.id}/energy?period={MONTH}",
         "/allocations/{run_id}": f"/allocations/{county.run(other).id}",
+        "/allocations/{run_id}/correction": f"/allocations/{county.run(other).id}/correction",
         "/allocations/{run_id}/lines/{line_no}/trace": f"/allocations/{county.run(other).id}/lines/1/trace",
+        "/settlements/{settlement_id}/trace": f"/settlements/settlement:{station.id}:{MONTH}:1/trace",
         "/statements/villages/{village_code}/{month}": f"/statements/villages/{other}/{BOOKED_MONTH}",
         "/statements/households/{household_id}/{period}": f"/statements/households/{household.id}/2026",
     }
@@ -400,7 +403,8 @@ def test_a_line_leads_back_to_rule_entry_receipt_bill_and_meter(county):
         assert steps[0]["amount_fen"] == line["amount_fen"]
         assert {"line", "rule", "entry", "receipt", "settlement", "reading"} <= set(kinds)
     problem_of(county["auditor"].get(f"{V1}/allocations/{run.id}/lines/9999/trace"), 404)
-    problem_of(county["auditor"].get(f"{V1}/allocations/{run.id}/lines/-1/trace"), 404)
+    problem_of(county["auditor"].get(f"{V1}/allocations/{run.id}/lines/-1/trace"), 422)
+    problem_of(county["auditor"].get(f"{V1}/allocations/{run.id}/lines/999/trace"), 404)
 
 
 @pytest.mark.parametrize("month", [BOOKED_MONTH, MONTH])

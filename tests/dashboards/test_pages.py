@@ -75,6 +75,8 @@ def pages(county) -> list[str]:
         f"/villages/{village}/statements/{month}",
         f"/villages/{village}/statements/2025-01",
         f"/villages/{village}/entries?n=1.2.3",
+        f"/runs/{run.id}/lines/1/trace",
+        f"/settlements/settlement:{county.stations[0].id}:{month}:1/trace",
         "/households",
         *[f"/households/{one.id}" for one in county.households[:3]],
         f"/households/{county.households[0].id}?year=2023",

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 from distribution.statement.household import household_statement
 from distribution.statement.station import station_money
 from distribution.statement.village import statement_months, village_statement
-from distribution.tracing import entry_of, trace_line, village_book
+from distribution.tracing import entry_of, trace_line, trace_settlement, village_book
 from distribution.verification import verify
 from registry.actors import SYSTEM, Actor, Role
 
@@ -64,6 +64,23 @@ def test_from_one_yuan_back_to_the_meter_reading(booked):
     for kind in ("line", "rule", "entry", "receipt", "settlement", "reading"):
         assert kind in kinds
     assert any("电表 M2：（350 − 50）× 倍率 100 = 30000 千瓦时" in step.text for step in way)
+
+
+def test_from_the_meter_reading_on_to_every_household(booked):
+    with booked.database.reading() as session:
+        sheet = village_statement(session, SYSTEM, FIRST, "2026-10")
+        way = trace_settlement(session, SYSTEM, "settlement:s2:2026-10:1")
+        stranger = Actor("x", "别县", Role.VILLAGE, "530000000001")
+        assert trace_settlement(session, stranger, "settlement:s2:2026-10:1") == ()
+        assert trace_settlement(session, SYSTEM, "settlement:none:2026-10:1") == ()
+    assert way[0].text == "电表 M2：（350 − 50）× 倍率 100 = 30000 千瓦时"
+    kinds = {step.kind for step in way}
+    assert kinds == {"reading", "settlement", "entry", "receipt", "run", "line"}
+    parts = {step.reference: step.amount_fen for step in way if step.kind == "run"}
+    assert parts == {sheet.run.id: 351_500, booked.run(SECOND).id: 703_000}
+    mine = [step for step in way if step.kind == "line" and step.reference.startswith(sheet.run.id)]
+    assert sum(step.amount_fen for step in mine) == sheet.total_fen
+    assert any(step.text.endswith("未发放") for step in mine)
 
 
 def test_a_household_sheet_adds_up_and_explains_each_amount(booked):

@@ -1,6 +1,14 @@
 """What people get: payouts, statements, households' sheets and files."""
 
-from dashboards.pages.paying import downloads, household, households, payouts, statement, statements
+from dashboards.pages.paying import (
+    downloads,
+    household,
+    households,
+    payouts,
+    statement,
+    statements,
+    tracing,
+)
 
 ROUTERS = (
     statement.router,
@@ -9,4 +17,5 @@ ROUTERS = (
     statements.router,
     household.router,
     households.router,
+    tracing.router,
 )

@@ -41,6 +41,7 @@ class SettlementRow:
     received_fen: int
     revision: int
     is_discrepancy: bool
+    settlement_id: str
 
     @property
     def difference(self) -> float | None:
@@ -152,6 +153,7 @@ def _rows(
             arrived.get(one.station_id, 0),
             one.revision,
             one.station_id in differing,
+            one.id,
         )
         for one in bills
         if one.station_id in known
