@@ -7,6 +7,7 @@ problem at the cell where that fails. What the values mean is judged by `checks`
 import re
 import tomllib
 import unicodedata
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -18,8 +19,10 @@ from pydantic import BaseModel, ConfigDict
 
 from distribution.money import parse_yuan
 from documents.cells import Cell, CellKind, Sheet, cell_address, half_width
+from documents.reading import FileRefusedError, read_sheets
 from store.problem import Problem, ProblemsError
 
+_TOTAL_WORDS = ("合计", "总计", "小计")
 LAYOUTS = Path(__file__).parent / "layouts"
 _HEADER_SEARCH_ROWS = 15
 _NUMBER = re.compile(r"^[+-]?\d{1,18}(?:\.\d{1,9})?$")
@@ -189,3 +192,29 @@ class RowReader:
                 return date(int(match[1]), int(match[2]), int(match[3]))
         self.refuse(field, f"{name}“{cell.text}”不是日期", "请写成 2026-10-05")
         return date.min
+
+
+def table_rows(
+    source: Path | bytes, file_name: str, layout: Layout, needed: tuple[str, tuple[str, ...]]
+) -> Iterator[RowReader]:
+    """Yield a reader of every row below the heading of every sheet that has one; totals are passed over.
+
+    `needed` is what the file is called in Chinese, and the fields that its heading must have. Raises
+    FileRefusedError when the file cannot be opened as a table, or no sheet has the heading.
+    """
+    word, required = needed
+    found = False
+    for sheet in read_sheets(source, file_name):
+        heading = find_heading(sheet, layout, required)
+        if heading is None:
+            continue
+        found = True
+        for index in range(heading.row + 1, len(sheet.rows)):
+            filled = [cell for cell in sheet.rows[index] if cell.kind is not CellKind.EMPTY]
+            if filled and not filled[0].text.startswith(_TOTAL_WORDS):
+                yield RowReader(sheet, heading, index, file_name)
+    if not found:
+        names = "、".join(layout.columns[field][0] for field in required)
+        raise FileRefusedError(
+            file_name, f"没有找到{word}的表头（{names}）", "请使用模板，或另存一份列名对照"
+        )

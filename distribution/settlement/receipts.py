@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from distribution.money import split, yuan
 from distribution.settlement.bank.linking import lines_by_reference, link_receipts
-from distribution.settlement.columns import Layout, RowReader, find_heading
+from distribution.settlement.columns import Layout, RowReader, table_rows
 from distribution.settlement.imports import (
     FileFacts,
     ImportResult,
@@ -33,8 +33,6 @@ from distribution.settlement.reads import (
 from distribution.settlement.statements import sha256_of
 from distribution.settlement.tables import ReceiptRow, ReceiptShareRow
 from distribution.types import Component
-from documents.cells import CellKind
-from documents.reading import FileRefusedError, read_sheets
 from registry.actors import Actor, Permission
 from registry.stations import Station
 from store.canonical import content_hash
@@ -73,25 +71,10 @@ def read_receipts(
     """
     facts: list[ReceiptFact] = []
     problems: list[Problem] = []
-    found = False
-    for sheet in read_sheets(source, file_name):
-        heading = find_heading(sheet, layout, REQUIRED)
-        if heading is None:
-            continue
-        found = True
-        for index in range(heading.row + 1, len(sheet.rows)):
-            filled = [cell for cell in sheet.rows[index] if cell.kind is not CellKind.EMPTY]
-            if filled and not filled[0].text.startswith(("合计", "总计", "小计")):
-                reader = RowReader(sheet, heading, index, file_name)
-                fact = _receipt_fact(reader)
-                problems += reader.problems
-                facts += [] if reader.problems else [fact]
-    if not found:
-        raise FileRefusedError(
-            file_name,
-            "没有找到到账明细的表头（" + "、".join(layout.columns[field][0] for field in REQUIRED) + "）",
-            "请使用模板，或另存一份列名对照",
-        )
+    for reader in table_rows(source, file_name, layout, ("到账明细", REQUIRED)):
+        fact = _receipt_fact(reader)
+        problems += reader.problems
+        facts += [] if reader.problems else [fact]
     return facts, problems
 
 

@@ -14,11 +14,10 @@ from distribution.money import yuan
 from distribution.settlement.bank.linking import link_receipts
 from distribution.settlement.bank.reads import BankLine, bank_lines
 from distribution.settlement.bank.tables import BankLineDecisionRow, BankLineRow
-from distribution.settlement.columns import Heading, Layout, RowReader, find_heading
+from distribution.settlement.columns import Layout, RowReader, table_rows
 from distribution.settlement.imports import FileFacts, ImportResult, remember_file
 from distribution.settlement.statements import sha256_of
-from documents.cells import CellKind, Sheet, half_width
-from documents.reading import FileRefusedError, read_sheets
+from documents.cells import half_width
 from registry import audit
 from registry.actors import CODE_LENGTH, Actor, Permission
 from registry.stations import stations
@@ -27,7 +26,6 @@ from store.problem import Problem, ProblemsError
 
 REQUIRED = ("received_on", "amount", "reference")
 _COUNTY_DIGITS = 6
-_TOTALS = ("合计", "总计", "小计")
 EXCEPTED, IGNORED, REOPENED = "excepted", "ignored", "reopened"
 
 
@@ -62,32 +60,14 @@ def read_bank_lines(
     """
     facts: list[BankLineFact] = []
     problems: list[Problem] = []
-    found = False
-    for sheet in read_sheets(source, file_name):
-        heading = find_heading(sheet, layout, REQUIRED)
-        if heading is None:
-            continue
-        found = True
-        for index in range(heading.row + 1, len(sheet.rows)):
-            fact, wrong = _fact(sheet, heading, index, file_name)
-            problems += wrong
-            facts += [] if fact is None else [fact]
-    if not found:
-        raise FileRefusedError(
-            file_name,
-            "没有找到银行流水的表头（" + "、".join(layout.columns[field][0] for field in REQUIRED) + "）",
-            "请使用模板，或另存一份列名对照",
-        )
+    for reader in table_rows(source, file_name, layout, ("银行流水", REQUIRED)):
+        fact, wrong = _fact(reader)
+        problems += wrong
+        facts += [] if fact is None else [fact]
     return facts, problems
 
 
-def _fact(
-    sheet: Sheet, heading: Heading, index: int, file_name: str
-) -> tuple[BankLineFact | None, list[Problem]]:
-    filled = [cell for cell in sheet.rows[index] if cell.kind is not CellKind.EMPTY]
-    if not filled or filled[0].text.startswith(_TOTALS):
-        return None, []
-    reader = RowReader(sheet, heading, index, file_name)
+def _fact(reader: RowReader) -> tuple[BankLineFact | None, list[Problem]]:
     credit, debit = reader.cell("amount").text, reader.cell("debit").text
     if debit.strip("0., ") and not credit.strip("0., "):
         return None, []
