@@ -52,6 +52,10 @@ _GROUPS: dict[str, tuple[tuple[str, str, Permission], ...]] = {
         ("对账文件", "/settlement-papers", Permission.VIEW_MONEY),
         ("电量调整", "/energy-adjustments", Permission.VIEW_MONEY),
     ),
+    "/statements": (
+        ("收益分配", "/statements", Permission.VIEW_MONEY),
+        ("账表", "/money-papers", Permission.VIEW_MONEY),
+    ),
     "/households": (
         ("农户", "/households", Permission.VIEW_HOUSEHOLDS),
         ("五本账", "/books", Permission.VIEW_HOUSEHOLDS),

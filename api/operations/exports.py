@@ -13,6 +13,7 @@ from distribution.approval.notices import notice_list, notice_of
 from distribution.approval.runs import live_run
 from distribution.exports.beancount import beancount_text
 from distribution.exports.hledger import hledger_text
+from distribution.exports.money_papers import MONEY_KINDS, MoneyPaper, money_paper
 from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
 from distribution.exports.settlement_papers import (
     KIND_NAMES,
@@ -52,10 +53,17 @@ def export(  # noqa: PLR0913, each option may be left out
             {"--month": month, "--account": account},
         )
         return _written(path, _paper(services, (PAPERS[what], ending), month, account))
+    if what in MONEY_PAPERS and ending in _FORMS:
+        needed = ("--month", "--village") if what == "ledger" else ("--month",)
+        _require(needed, {"--month": month, "--village": village})
+        return _written(path, _money_paper(services, (what, ending), month, village))
     make = _MAKERS.get((what, ending))
     if make is None:
         known = "、".join(
-            [*(f"{kind}{one}" for kind, one in _MAKERS), *(f"{kind}.xlsx/.csv/.pdf" for kind in PAPERS)]
+            [
+                *(f"{kind}{one}" for kind, one in _MAKERS),
+                *(f"{kind}.xlsx/.csv/.pdf" for kind in (*PAPERS, *MONEY_PAPERS)),
+            ]
         )
         raise ProblemsError(
             [Problem(out, f"“{what}”不能写成 {path.suffix or '没有后缀'}", f"可以是：{known}")]
@@ -79,6 +87,8 @@ def _written(path: Path, content: bytes) -> Outcome:
 
 PAPERS = {name: name for name in KIND_NAMES if name != "county"} | {"reconciliation": "county"}
 """The papers of grid settlement by the name that the command line has for them."""
+MONEY_PAPERS = tuple(one.name for one in MONEY_KINDS)
+"""The books of distributed money by their names."""
 _FORMS: dict[str, Callable[[Paper, str], bytes]] = {
     ".xlsx": paper_xlsx,
     ".csv": lambda made, _watermark: paper_csv(made),
@@ -100,6 +110,16 @@ def _paper(services: Services, form: tuple[str, str], month: str, account: str) 
             station_id = places[account]
         wanted = Wanted(kind, month, local_date(services.clock()), station_id)
         return _FORMS[ending](paper(session, SYSTEM, wanted), services.watermark)
+
+
+def _money_paper(services: Services, form: tuple[str, str], month: str, village: str) -> bytes:
+    """Return a book, given as (kind, ending), of a month; of one village where the kind asks for it."""
+    if period_of(month).kind is not PeriodKind.MONTH:
+        raise ProblemsError([Problem("--month", f"“{month}” 不是月份", "写成 2026-10")])
+    kind, ending = form
+    with services.database.reading() as session:
+        made = money_paper(session, SYSTEM, MoneyPaper(kind, month, village))
+    return _FORMS[ending](made, services.watermark)
 
 
 _NEEDED = {

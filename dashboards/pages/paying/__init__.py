@@ -4,6 +4,7 @@ from dashboards.pages.paying import (
     downloads,
     household,
     households,
+    papers,
     payouts,
     statement,
     statements,
@@ -18,4 +19,5 @@ ROUTERS = (
     household.router,
     households.router,
     tracing.router,
+    papers.router,
 )
