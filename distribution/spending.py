@@ -4,8 +4,9 @@ Owns the transaction in which a spending and its journal entry happen; papers an
 `settlement.spending`'s, the entry is `closing`'s.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,7 @@ from distribution.closing.facts import book_facts, purse_by_fund
 from distribution.ledger.accounts import account_name
 from distribution.ledger.balances import balances
 from distribution.money import yuan
+from distribution.plans.tables import NoPlanPublishedError, plan_for
 from distribution.settlement.spending.spendings import (
     PURSE_ACCOUNTS,
     SpendingFact,
@@ -35,21 +37,32 @@ class Purse:
     amount_fen: int
 
 
-def purses(session: Session, actor: Actor, *, village_code: str = "") -> tuple[Purse, ...]:
-    """Return the purses of the actor's villages that hold money, by village and name."""
+def purses(session: Session, actor: Actor, on: date, *, village_code: str = "") -> tuple[Purse, ...]:
+    """Return the purses of the actor's villages that hold money, named as the plan of a day names them."""
     sums: dict[tuple[str, str, str], int] = {}
     for one in balances(session, actor, book=village_code, accounts=PURSE_ACCOUNTS):
         key = (one.book, one.account, one.holder)
         sums[key] = sums.get(key, 0) - one.amount_fen
+    labels = {village: _labels(session, village, on) for village in {key[0] for key in sums}}
     return tuple(
-        Purse(*key, _name(key[0], key[1], key[2]), amount)
-        for key, amount in sorted(sums.items())
-        if amount > 0
+        Purse(*key, _name(key, labels[key[0]]), amount) for key, amount in sorted(sums.items()) if amount > 0
     )
 
 
-def _name(village: str, account: str, holder: str) -> str:
-    return account_name(account) if holder in {"", village} else f"{account_name(account)}·{holder}"
+def _labels(session: Session, village: str, on: date) -> dict[str, str]:
+    try:
+        plan = plan_for(session, village, on)
+    except NoPlanPublishedError:
+        return {}
+    steps = {getattr(step, "name", ""): step.label for step in plan.steps if step.label}
+    return steps | {purse.name: purse.label for purse in plan.purses}
+
+
+def _name(key: tuple[str, str, str], labels: Mapping[str, str]) -> str:
+    village, account, holder = key
+    if holder in {"", village}:
+        return account_name(account)
+    return f"{account_name(account)}·{labels.get(holder, '旧方案的钱袋')}"
 
 
 def spend(session: Session, actor: Actor, fact: SpendingFact, now: datetime) -> str:

@@ -59,7 +59,7 @@ def spend_from_purses(office: Office, month: Period, until: datetime) -> None:
     for place, village in enumerate(office.county.village_codes[:SPENDING_VILLAGES]):
         with office.database.transaction() as session:
             amount = SPENDING_FEN[place]
-            held = purses(session, SYSTEM, village_code=village)
+            held = purses(session, SYSTEM, local_date(now), village_code=village)
             purse = next((one for one in held if one.amount_fen >= amount), None)
             if purse is not None:
                 _spend(session, office, (place, purse, amount), now)

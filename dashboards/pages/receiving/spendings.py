@@ -68,7 +68,7 @@ def _page(
     names, kept = division_names(session), photos(session, actor)
     limit = limit_on(session, actor.area, today)
     view = SpendingsView(
-        purses=purses(session, actor),
+        purses=purses(session, actor, today),
         names=names,
         lines=tuple(
             SpendingLine(

@@ -145,7 +145,8 @@ def test_a_cost_is_recorded_with_its_photo_and_taken_back(county, browse):
 def test_a_village_spends_out_of_its_purse_within_its_limit_or_by_decision(county, browse):
     browser, village = browse("village"), county.villages[0]
     with county.database.reading() as session:
-        purse = max(purses(session, SYSTEM, village_code=village), key=lambda one: one.amount_fen)
+        every = purses(session, SYSTEM, county.clock[0].date(), village_code=village)
+    purse = max(every, key=lambda one: one.amount_fen)
     fields = {
         "purse": f"{village}|{purse.account}|{purse.holder}",
         "use": "works",

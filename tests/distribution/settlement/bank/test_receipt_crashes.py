@@ -81,7 +81,8 @@ def take_back(county):
 
 def spend_from_purse(county):
     with county.database.reading() as session:
-        purse = max(purses(session, SYSTEM, village_code=FIRST), key=lambda one: (one.amount_fen, one.name))
+        held = purses(session, SYSTEM, LATER.date(), village_code=FIRST)
+    purse = max(held, key=lambda one: (one.amount_fen, one.name))
     fact = SpendingFact(
         FIRST, purse.account, purse.holder, "works", "修路灯", "王师傅", 1_000, date(2026, 11, 27), "收据 9"
     )

@@ -48,7 +48,10 @@ def held(county, book=FIRST):
 
 def purse_of(county):
     with county.database.reading() as session:
-        return max(purses(session, SYSTEM, village_code=FIRST), key=lambda one: (one.amount_fen, one.name))
+        return max(
+            purses(session, SYSTEM, NOW.date(), village_code=FIRST),
+            key=lambda one: (one.amount_fen, one.name),
+        )
 
 
 def fact_of(purse, **changes):
