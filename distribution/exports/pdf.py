@@ -158,12 +158,25 @@ def _further_notes(statement: VillageStatement) -> list[str]:
 
 def household_pdf(statement: HouseholdStatement, head: Letterhead) -> bytes:
     """Return a household's sheet on A4 with the arithmetic of every amount."""
+    return render_pdf(_FOLDER / "statement.typ", _household_data(statement, head))
+
+
+def household_sheets_pdf(statements: Sequence[HouseholdStatement], head: Letterhead) -> bytes:
+    """Return many households' sheets in one file, each beginning a page of its own."""
+    sheets = [_household_data(one, head) for one in statements]
+    return render_pdf(
+        _FOLDER / "household_sheets.typ",
+        {"sheets": sheets, "watermark": head.watermark, "fonts": list(head.fonts)},
+    )
+
+
+def _household_data(statement: HouseholdStatement, head: Letterhead) -> dict[str, object]:
     rows = [
         [line.period, line.item, "；".join(line.steps), yuan(line.amount_fen), line.payout_state]
         for line in statement.booked
     ]
     columns = (("月份", 0), ("项目", 0), ("怎样算出", 2), ("金额（元）", 1), ("发放", 0))
-    data = _statement_data(columns, rows, head) | {
+    return _statement_data(columns, rows, head) | {
         "title": f"{statement.village_name} {statement.household.name}户 {statement.period_label}光伏收益",
         "notes": list(household_notes(statement)),
         "sums": [],
@@ -171,7 +184,6 @@ def household_pdf(statement: HouseholdStatement, head: Letterhead) -> bytes:
         "total": yuan(statement.total_fen),
         "uppercase": statement.total_uppercase,
     }
-    return render_pdf(_FOLDER / "statement.typ", data)
 
 
 def _statement_data(
