@@ -11,26 +11,33 @@ from api.alarming import watch_days_once
 from api.operations.store import retire
 from api.reminding import remind_once
 from api.scheduler import PeriodicTask, Pulse
+from dashboards.files import ATTACHMENTS
+from dashboards.jobs import CLOSE, SHEETS, owner_of, result_of
 from dashboards.web import Services
 from distribution.closing.month import close_month
+from distribution.exports.pdf import Letterhead, household_sheets_pdf
+from distribution.statement.household import household_statements
 from distribution.verification import verify
+from documents.attachments import store_attachment
 from monitoring.adjustments import tell_adjustments, tell_disputes
 from monitoring.energy import refresh_daily_energy
 from monitoring.uptime.keeping import forget_states, refresh_states, settle_states
 from registry import audit
 from registry.actors import SYSTEM
+from registry.divisions import division_name
 from store.events import Event, EventKind, Severity, record
-from store.jobs import Handler, JobContext
+from store.jobs import Handler, JobContext, JobFailedError
 from store.periods import Period, local_date, local_midnight
 from store.series import RetiringSeries
 
-DAILY_ENERGY, CLOSE, VERIFY, STATES = "daily-energy", "close", "verify", "states"
+DAILY_ENERGY, VERIFY, STATES = "daily-energy", "verify", "states"
 LATE_TRUTH, RETIRE = "late-truth", "retire-samples"
 REMIND = "approval-reminders"
 STATE_SECONDS = 60
 SETTLED_DAYS = 8
 STATES_KEPT = timedelta(days=400)
 PROBLEMS_TOLD = 20
+SHEETS_LIMIT_BYTES = 200 << 20
 
 
 def handlers(services: Services) -> Mapping[str, Handler]:
@@ -38,6 +45,7 @@ def handlers(services: Services) -> Mapping[str, Handler]:
     return {
         DAILY_ENERGY: _daily_energy(services),
         CLOSE: _close(services),
+        SHEETS: _sheets(services),
         REMIND: lambda context: remind_once(services, context.clock()),
         VERIFY: _verify,
         STATES: _settle(services),
@@ -131,10 +139,33 @@ def _settle(services: Services) -> Callable[[JobContext], str]:
 
 def _close(services: Services) -> Callable[[JobContext], str]:
     def run(context: JobContext) -> str:
-        month = context.job.payload["month"]
-        report = close_month(context.database, services.series, SYSTEM, month, context.clock())
+        month, actor = context.job.payload["month"], owner_of(context.job) or SYSTEM
+        now = context.clock()
+        report = close_month(context.database, services.series, actor, month, now, tell=context.progress)
         waiting = sum(bool(one.waiting_for) for one in report.villages)
         return f"{month}：{len(report.villages)} 个村，{waiting} 个在等人办理"
+
+    return run
+
+
+def _sheets(services: Services) -> Callable[[JobContext], str]:
+    """Print the sheets of every household of a village, so many in one go, into one file."""
+
+    def run(context: JobContext) -> str:
+        actor, given = owner_of(context.job) or SYSTEM, context.job.payload
+        village, period = given["village"], given["period"]
+        with context.database.reading() as session:
+            found = household_statements(session, actor, village, period)
+            name = division_name(session, village)
+        if not found:
+            raise JobFailedError(f"{name}没有农户，或不在您的辖区内")
+        context.progress(len(found) // 2, len(found))
+        head = Letterhead(name, watermark=services.watermark)
+        content = household_sheets_pdf(found, head)
+        digest = store_attachment(services.data_dir / ATTACHMENTS, content, SHEETS_LIMIT_BYTES)
+        context.progress(len(found), len(found))
+        label = Period.parse(period).label
+        return result_of(f"{name}{label} {len(found)} 户", digest, f"{name}_{label}_明白单.pdf")
 
     return run
 

@@ -84,8 +84,14 @@ Tell = Callable[[int, int], None]
 """Told after each village: how many are done, and how many there are."""
 
 
-def close_month(
-    database: Database, series: SeriesStore | None, actor: Actor, month: str, now: datetime
+def close_month(  # noqa: PLR0913, nobody need be told
+    database: Database,
+    series: SeriesStore | None,
+    actor: Actor,
+    month: str,
+    now: datetime,
+    *,
+    tell: Tell | None = None,
 ) -> CloseReport:
     """Close a month for every village of the actor's area as far as the next human gate.
 
@@ -109,6 +115,8 @@ def close_month(
         with database.transaction() as session:
             progress = close_village(session, actor, (code, month), now)
         found.append(replace(progress, village_name=name))
+        if tell is not None:
+            tell(len(found), len(places))
     return CloseReport(month, tuple(found))
 
 

@@ -86,6 +86,7 @@ def pages(county) -> list[str]:
         f"/villages/{village}/statements/2025-01",
         f"/villages/{village}/entries?n=1.2.3",
         f"/runs/{run.id}/lines/1/trace",
+        "/jobs",
         "/money-papers",
         *[f"/money-papers/{kind}?month={month}" for kind in ("township", "flow", "ratios", "wages")],
         f"/money-papers/ledger?month={month}&village={village}",

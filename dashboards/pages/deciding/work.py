@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from dashboards.jobs import CLOSE, queued
 from dashboards.month_work import (
     MonthWork,
     chosen_month,
@@ -31,6 +32,8 @@ from registry.actors import Actor, Permission
 from registry.divisions import division_names, villages
 
 router = APIRouter(include_in_schema=False)
+AT_ONCE = 20
+"""So many villages are closed while the reader waits."""
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_MONEY))]
 Computer = Annotated[Actor, Depends(requires(Permission.COMPUTE_RUN))]
 Reading = Annotated[Session, Depends(reading)]
@@ -126,9 +129,16 @@ def _row(actor: Actor, run: Run, name: str, words: str) -> VillageRow:
 
 
 @router.post("/work/{month}/close", dependencies=[Depends(check_form)])
-def close(request: Request, actor: Computer, month: str) -> RedirectResponse:
-    """Take every village of the area as far as no human is needed; again is safe."""
+def close(request: Request, actor: Computer, month: str) -> Response:
+    """Take every village of the area as far as no human is needed; again is safe.
+
+    More than a few villages are a job with a page of its own.
+    """
     services = services_of(request)
     chosen = chosen_month(month, services.clock())
+    with services.database.reading() as session:
+        count = len(villages(session, actor))
+    if count > AT_ONCE:
+        return queued(request, actor, CLOSE, {"month": chosen})
     close_month(services.database, services.series, actor, chosen, services.clock())
     return redirect("/work", month=chosen, done="1")

@@ -7,16 +7,18 @@ numbers are masked by `registry.households` before they reach this page.
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from dashboards.filters import day
+from dashboards.jobs import SHEETS, queued
 from dashboards.pages.paying.statement import entries_href
-from dashboards.web import Crumb, NotFoundError, reading, render, requires, services_of
+from dashboards.web import Crumb, NotFoundError, check_form, reading, render, requires, services_of
 from distribution.statement.household import household_statement
 from distribution.statement.records import HouseholdLine, HouseholdStatement
 from registry.actors import Actor, Permission
+from registry.divisions import villages
 from registry.households import payee_accounts
 from store.periods import local_date
 
@@ -24,6 +26,7 @@ router = APIRouter(include_in_schema=False)
 Reader = Annotated[Actor, Depends(requires(Permission.VIEW_HOUSEHOLDS))]
 Reading = Annotated[Session, Depends(reading)]
 _YEARS = 5
+_PERIOD = r"^20[0-9]{2}(-(0[1-9]|1[0-2]))?$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,17 @@ class HouseholdView:
     def pending(self) -> tuple[SheetLine, ...]:
         """The lines that are still under way."""
         return tuple(one for one in self.lines if not one.shown.is_booked)
+
+
+@router.post("/villages/{village_code}/household-sheets", dependencies=[Depends(check_form)])
+def print_sheets(
+    request: Request, actor: Reader, village_code: str, period: Annotated[str, Form(pattern=_PERIOD)]
+) -> Response:
+    """Queue the sheets of every household of a village as one file; its page says when it is there."""
+    with services_of(request).database.reading() as session:
+        if all(one.code != village_code for one in villages(session, actor)):
+            raise NotFoundError(village_code)
+    return queued(request, actor, SHEETS, {"village": village_code, "period": period})
 
 
 @router.get("/households/{household_id}")
