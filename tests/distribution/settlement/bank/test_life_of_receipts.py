@@ -84,6 +84,16 @@ class LifeOfReceipts(RuleBasedStateMachine):
         if open_pairs:
             self._confirm([open_pairs[which % len(open_pairs)]], fits=True, book=book)
 
+    @precondition(lambda self: any(self.owed[key] - self.taken(key) > 200 for key in self.owed))
+    @rule(which=st.integers(0, 3), off=st.sampled_from([-3, -1, 1, 3, 101]))
+    def a_line_comes_that_is_a_little_off(self, which, off):
+        keys = [key for key in sorted(self.owed) if self.owed[key] - self.taken(key) > 200]
+        key = keys[which % len(keys)]
+        rest = self.owed[key] - self.taken(key)
+        self.a_bank_line_comes(rest + off)
+        line = next(reversed(self.lines))
+        self._confirm([(line, key, min(rest, rest + off))], fits=True, book=True)
+
     def transaction(self):
         return self.county.database.transaction()
 
