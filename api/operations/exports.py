@@ -14,16 +14,9 @@ from distribution.approval.runs import live_run
 from distribution.exports.beancount import beancount_text
 from distribution.exports.hledger import hledger_text
 from distribution.exports.money_papers import MONEY_KINDS, MoneyPaper, money_paper
+from distribution.exports.papers import FORMS
 from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
-from distribution.exports.settlement_papers import (
-    KIND_NAMES,
-    Paper,
-    Wanted,
-    paper,
-    paper_csv,
-    paper_pdf,
-    paper_xlsx,
-)
+from distribution.exports.settlement_papers import KIND_NAMES, Wanted, paper
 from distribution.exports.sheets import settlement_xlsx, statement_csv, statement_xlsx
 from distribution.settlement.reads import settlements
 from distribution.settlement.reconciliation import discrepancies
@@ -47,13 +40,13 @@ def export(  # noqa: PLR0913, each option may be left out
     """
     path = Path(out)
     ending = path.suffix.lower()
-    if what in PAPERS and ending in _FORMS:
+    if what in PAPERS and ending[1:] in FORMS:
         _require(
             ("--month", "--account") if what == "account" else ("--month",),
             {"--month": month, "--account": account},
         )
         return _written(path, _paper(services, (PAPERS[what], ending), month, account))
-    if what in MONEY_PAPERS and ending in _FORMS:
+    if what in MONEY_PAPERS and ending[1:] in FORMS:
         needed = ("--month", "--village") if what == "ledger" else ("--month",)
         _require(needed, {"--month": month, "--village": village})
         return _written(path, _money_paper(services, (what, ending), month, village))
@@ -89,11 +82,6 @@ PAPERS = {name: name for name in KIND_NAMES if name != "county"} | {"reconciliat
 """The papers of grid settlement by the name that the command line has for them."""
 MONEY_PAPERS = tuple(one.name for one in MONEY_KINDS)
 """The books of distributed money by their names."""
-_FORMS: dict[str, Callable[[Paper, str], bytes]] = {
-    ".xlsx": paper_xlsx,
-    ".csv": lambda made, _watermark: paper_csv(made),
-    ".pdf": paper_pdf,
-}
 
 
 def _paper(services: Services, form: tuple[str, str], month: str, account: str) -> bytes:
@@ -109,7 +97,7 @@ def _paper(services: Services, form: tuple[str, str], month: str, account: str) 
                 raise ProblemsError([Problem("--account", f"没有户号 {account}", "对照台账里的户号")])
             station_id = places[account]
         wanted = Wanted(kind, month, local_date(services.clock()), station_id)
-        return _FORMS[ending](paper(session, SYSTEM, wanted), services.watermark)
+        return FORMS[ending[1:]](paper(session, SYSTEM, wanted), services.watermark)
 
 
 def _money_paper(services: Services, form: tuple[str, str], month: str, village: str) -> bytes:
@@ -119,7 +107,7 @@ def _money_paper(services: Services, form: tuple[str, str], month: str, village:
     kind, ending = form
     with services.database.reading() as session:
         made = money_paper(session, SYSTEM, MoneyPaper(kind, month, village))
-    return _FORMS[ending](made, services.watermark)
+    return FORMS[ending[1:]](made, services.watermark)
 
 
 _NEEDED = {

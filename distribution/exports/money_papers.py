@@ -1,6 +1,6 @@
 """Which records the papers of distributed money are made of: ledger, county flow, ratios, wages, township.
 
-Owns the gathering; the tables are `money_sheets`', their forms `settlement_papers`'.
+Owns the gathering; the tables are `money_sheets`', their forms `papers`'.
 """
 
 from collections import defaultdict
@@ -22,8 +22,7 @@ from distribution.exports.money_sheets import (
     sub_ledger,
     township_book,
 )
-from distribution.exports.settlement_papers import Paper, PaperKind, sealed
-from distribution.exports.settlement_sheets import PaperContent
+from distribution.exports.papers import Paper, PaperContent, PaperKind, sealed
 from distribution.ledger.tables import JournalRow, PostingRow
 from distribution.payout.payouts import PayoutFilter, payouts
 from distribution.plans.explanation import render_short

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from distribution.exports.settlement_sheets import Control, PaperContent
+from distribution.exports.papers import Control, PaperContent
 from distribution.tracing import BookLine
 from distribution.types import TestResult
 from documents.writing import Column, ColumnKind, SheetContent, Value

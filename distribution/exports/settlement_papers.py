@@ -1,21 +1,18 @@
-"""The papers of grid settlement in their forms: Excel, CSV, PDF for signature, with totals and fingerprint.
+"""Which records the papers of grid settlement are made of.
 
-Owns which records a paper is made of, and that every form carries the same control totals and the SHA-256 of
-its CSV. File names are Chinese.
+Owns the kinds, the gathering and the Chinese file names; the tables are `settlement_sheets`', their forms
+`papers`'.
 """
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from distribution.exports.pdf import FONTS
+from distribution.exports.papers import Paper, PaperContent, PaperKind, sealed
 from distribution.exports.settlement_entries import village_entries
 from distribution.exports.settlement_sheets import (
-    PaperContent,
     account_paper,
     ageing_paper,
     bank_paper,
@@ -31,23 +28,10 @@ from distribution.settlement.receivables.owed import owed_items
 from distribution.settlement.receivables.transit import held_money
 from distribution.settlement.reconciliation import discrepancies
 from distribution.types import Component
-from documents.pdf import render_pdf
-from documents.writing import ColumnKind, SheetContent, cell_text, write_csv, write_xlsx
 from registry.actors import Actor, Permission
 from registry.divisions import division_name, division_names
 from registry.stations import station, stations
 from store.periods import Period
-
-_TEMPLATE = Path(__file__).parent / "settlement.typ"
-
-
-@dataclass(frozen=True, slots=True)
-class PaperKind:
-    """A kind of paper: its name in addresses and commands, its Chinese name, and what it is for."""
-
-    name: str
-    title: str
-    purpose: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +42,6 @@ class Wanted:
     month: str
     on: date
     station_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """A paper as it is shown and written; `fingerprint` is the SHA-256 of its figures as CSV."""
-
-    content: PaperContent
-    file_stem: str
-    fingerprint: str
-
-    @property
-    def control_text(self) -> str:
-        """The control totals in one line."""
-        return "控制合计：" + "；".join(one.text for one in self.content.controls)
-
-    @property
-    def sheet(self) -> SheetContent:
-        """The sheet as it is shown."""
-        return self.content.sheet
 
 
 KINDS = (
@@ -113,51 +78,6 @@ def paper(session: Session, actor: Actor, wanted: Wanted) -> Paper:
 def _account(session: Session, actor: Actor, wanted: Wanted) -> str:
     place = station(session, actor, wanted.station_id)
     return "" if place is None else (place.account_number or place.id)
-
-
-def sealed(content: PaperContent, file_stem: str) -> Paper:
-    """Return a paper with the fingerprint of its figures."""
-    return Paper(content, file_stem, hashlib.sha256(write_csv(content.sheet)).hexdigest())
-
-
-def paper_csv(made: Paper) -> bytes:
-    """Return a paper as CSV (UTF-8 with mark); its last row holds control totals and SHA-256.
-
-    The SHA-256 is that of everything before the last row.
-    """
-    tail = f"校验,{made.control_text},SHA-256,{made.fingerprint}"
-    return write_csv(made.sheet) + f"{tail}\r\n".encode()
-
-
-def paper_xlsx(made: Paper, watermark: str = "") -> bytes:
-    """Return a paper as a workbook: text cells only, no formula; totals and SHA-256 above the table."""
-    notes = (*made.sheet.notes, made.control_text, f"SHA-256 {made.fingerprint}")
-    return write_xlsx([replace(made.sheet, notes=notes)], watermark)
-
-
-def paper_pdf(made: Paper, watermark: str = "") -> bytes:
-    """Return a paper for signature and seal on A4; raises FileRefusedError when a name has no glyph."""
-    sheet = made.sheet
-    rows = [*sheet.rows, *([sheet.total] if sheet.total is not None else [])]
-    data: dict[str, object] = {
-        "title": sheet.title,
-        "notes": list(sheet.notes),
-        "columns": [
-            {"title": column.title, "number": column.kind is not ColumnKind.TEXT} for column in sheet.columns
-        ],
-        "rows": [
-            [cell_text(column.kind, value) for column, value in zip(sheet.columns, row, strict=True)]
-            for row in rows
-        ],
-        "has_total": sheet.total is not None,
-        "controls": made.control_text,
-        "fingerprint": made.fingerprint,
-        "signatories": list(made.content.signatories),
-        "seals": list(made.content.seals),
-        "watermark": watermark,
-        "fonts": list(FONTS),
-    }
-    return render_pdf(_TEMPLATE, data)
 
 
 def _county(session: Session, actor: Actor, wanted: Wanted) -> PaperContent:

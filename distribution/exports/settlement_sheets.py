@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from distribution.money import yuan
+from distribution.exports.papers import Control, PaperContent
 from distribution.settlement.bank.reads import BankLine
 from distribution.settlement.receivables.owed import AGE_WORDS, OwedItem
 from distribution.settlement.receivables.transit import HeldMoney
@@ -30,34 +30,6 @@ _ENERGY = Column("上网电量（千瓦时）", ColumnKind.NUMBER, 18)
 
 def _money(title: str) -> Column:
     return Column(f"{title}（元）", ColumnKind.MONEY, 15)
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """A control total: its name, and the figure [fen or count] with its unit."""
-
-    name: str
-    figure: int
-    unit: str
-
-    @property
-    def text(self) -> str:
-        """The total in words."""
-        return (
-            f"{self.name} {yuan(self.figure)} 元"
-            if self.unit == "fen"
-            else f"{self.name} {self.figure} {self.unit}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PaperContent:
-    """A sheet with its control totals, and who signs it."""
-
-    sheet: SheetContent
-    controls: tuple[Control, ...]
-    signatories: tuple[str, ...] = ("制表", "复核", "负责人")
-    seals: tuple[str, ...] = ()
 
 
 def account_paper(place: Station, bills: Sequence[Settlement], owed: Sequence[OwedItem]) -> PaperContent:

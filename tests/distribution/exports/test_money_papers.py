@@ -7,7 +7,7 @@ import pytest
 from python_calamine import CalamineWorkbook
 
 from distribution.exports.money_papers import MONEY_KINDS, MoneyPaper, money_paper
-from distribution.exports.settlement_papers import paper_csv, paper_pdf, paper_xlsx
+from distribution.exports.papers import paper_csv, paper_pdf, paper_xlsx
 from distribution.ledger.balances import balances
 from distribution.ledger.journal import journals
 from distribution.money import yuan

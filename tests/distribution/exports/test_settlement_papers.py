@@ -17,7 +17,7 @@ import pypdf
 import pytest
 
 from dashboards.web import _ENVIRONMENT
-from distribution.exports.settlement_papers import paper_csv, paper_pdf, paper_xlsx, sealed
+from distribution.exports.papers import paper_csv, paper_pdf, paper_xlsx, sealed
 from distribution.exports.settlement_sheets import (
     VillageEntry,
     account_paper,

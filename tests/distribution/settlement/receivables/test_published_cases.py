@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from distribution.exports.settlement_papers import Wanted, paper, paper_csv
+from distribution.exports.papers import paper_csv
+from distribution.exports.settlement_papers import Wanted, paper
 from distribution.settlement.bank.lines import BankLineFact, keep_lines
 from distribution.settlement.bank.matching import MatchDraft, confirm_match, proposals
 from distribution.settlement.columns import load_layout
