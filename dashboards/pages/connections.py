@@ -188,7 +188,7 @@ def _remark(one: ConnectionReport) -> tuple[str, datetime | None]:
     if one.silent:
         return f"采集程序 {one.collector} 停了，在那之前是“{status.label}”", None
     if not one.collector:
-        return "还没有采集程序报告它：看采集程序是否在运行，collector_areas 是否包括这个电站", None
+        return "还没有采集程序报告它：看采集程序是否在运行，它的采集范围设置是否包括这个电站", None
     if status.state is LinkState.OVERSUBSCRIBED:
         remark = f"线路上设备太多或太慢，已跳过 {status.skipped} 轮：加长采集周期，或分到两条线路"
         return remark, status.failing_since

@@ -24,7 +24,7 @@ from distribution.money import yuan
 from distribution.statement.records import Figure, StatementLine, VillageStatement
 from distribution.statement.village import village_statement
 from registry.actors import Actor, Permission
-from registry.divisions import villages
+from registry.divisions import division_name, villages
 from store.periods import Period
 
 router = APIRouter(include_in_schema=False)
@@ -286,17 +286,19 @@ def show_entries(
     village_code: str,
     asked: Annotated[_Wanted, Depends()],
 ) -> HTMLResponse:
-    """Show entries of a village's book by their numbers, with the legs that a figure is the sum of."""
-    name = next((one.name for one in villages(session, actor) if one.code == village_code), "")
-    if not name:
-        raise NotFoundError(village_code)
+    """Show entries of a village's or the county's book by their numbers, with the legs of a figure."""
     wanted = {int(number) for number in asked.n.split(".") if number}
-    found = [one for one in journals(session, actor, book=village_code) if one.seq in wanted]
+    booked = journals(session, actor, book=village_code)
+    is_village = any(one.code == village_code for one in villages(session, actor))
+    if not is_village and not booked:
+        raise NotFoundError(village_code)
+    found = [one for one in booked if one.seq in wanted]
     chosen = figure_legs(session, actor, found, asked.figure) if asked.figure else frozenset()
     rows = tuple(row for one in found for row in _entry_rows(one, chosen))
     words = _sum_words(rows, carried=asked.figure == "carried")
     view = EntriesView(f"共 {len(found)} 张凭证，借贷两边相等。", rows, words)
-    crumbs = (Crumb("收益分配", "/statements"), Crumb(name, f"/villages/{village_code}/statements"))
+    place = Crumb(division_name(session, village_code), f"/villages/{village_code}/statements")
+    crumbs = (Crumb("收益分配", "/statements"), *((place,) if is_village else ()))
     return render(request, "entries.html", "记账凭证", crumbs=crumbs, view=view)
 
 

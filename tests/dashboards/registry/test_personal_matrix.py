@@ -7,15 +7,20 @@ no whole ID number, telephone or account of anybody stands in it, and nobody of 
 import io
 import zipfile
 
+import pypdf
 import pytest
 from fastapi.routing import APIRoute
 
+from api.tasks import handlers
 from dashboards import routers
+from dashboards.jobs import SHEETS
 from dashboards.web import access_rules, logged_in, open_to_all, requires
+from distribution.settlement.bank.lines import BankLineFact, keep_lines
 from registry.actors import PUBLIC, SYSTEM, Actor, Permission
 from registry.households import HouseholdMemberRow, PayeeAccountRow
 from registry.roll.reviews import Review, open_review
 from registry.secrets import open_key_ring
+from store.jobs import NewJob, run_next, submit
 from tests.dashboards.conftest import NOON, ROLES
 
 COUNTED = {
@@ -27,10 +32,27 @@ COUNTED = {
     "/alarms/{alarm_id}": "maintenance, no people of the roll",
     "/exchanges/{exchange_id}": "county only; tests/dashboards/registry/test_registry_pages.py",
     "/exchanges/{exchange_id}/xlsx": "county only; tests/dashboards/registry/test_registry_pages.py",
+    "/vouchers/{sha256}": "a photo, of one's own villages only; tests/dashboards/receiving",
+    "/meter-readings/photos/{sha256}": "a photo, of one's own stations only; tests/dashboards/receiving",
     "/payouts/{batch_id}/file": "the bank's file holds whole accounts; finance only, tests/dashboards",
 }
+OF_A_VILLAGE = {"household_id", "village_code", "key"}
 QUERIES = {"/villages/{village_code}/entries": "?n=1.2"}
-VALUES = {"month": "2026-10", "kind": "households", "name": "default_county", "version": "1"}
+KINDS = {
+    "/settlement-papers/{kind}": "account",
+    "/settlement-papers/{kind}/{form}": "account",
+    "/money-papers/{kind}": "wages",
+    "/money-papers/{kind}/{form}": "wages",
+    "/receipts/template/{kind}": "bank_lines",
+}
+VALUES = {
+    "month": "2026-10",
+    "kind": "households",
+    "name": "default_county",
+    "version": "1",
+    "line_no": "1",
+    "form": "pdf",
+}
 
 
 def routes() -> list[APIRoute]:
@@ -65,6 +87,31 @@ def reviewed(county) -> str:
     return review.id
 
 
+@pytest.fixture(scope="module", autouse=True)
+def printed(county) -> None:
+    """The sheets of the first and the last village, as their own cadres had them made."""
+    for village in (county.villages[0], county.villages[-1]):
+        whose = {"user_id": village, "name": "村", "role": ROLES["village"].value, "area": village}
+        payload = {"village": village, "period": "2026-10", **whose}
+        with county.database.transaction() as session:
+            submit(session, NewJob(sheets_of(village), SHEETS, payload), NOON)
+    while run_next(county.database, "worker", county.services.clock, handlers(county.services)):
+        pass
+
+
+def sheets_of(village: str) -> str:
+    return f"{SHEETS}-matrix-{village}"
+
+
+def bank_line(county, village: str) -> str:
+    """Return a bank line of a village's county, kept once."""
+    fact = BankLineFact(NOON.date(), 12_345, "供电公司", f"matrix-{village}", "电费")
+    actor = Actor("cashier", "县财务", ROLES["county"], village[:6] + "000000")
+    with county.database.transaction() as session:
+        made, known, _ = keep_lines(session, actor, ([fact], f"matrix-{village}"), NOON)
+    return (made or known)[0]
+
+
 def objects(county, review: str, village: str) -> dict[str, str]:
     """Return the values of path parameters that lead to things of one village."""
     home = next(one for one in county.households if one.village_code == village)
@@ -78,6 +125,9 @@ def objects(county, review: str, village: str) -> dict[str, str]:
         "run_id": run.id,
         "review_id": review,
         "plan_id": run.plan_id,
+        "key": sheets_of(village),
+        "settlement_id": f"settlement:{station.id}:2026-10:1",
+        "line_id": bank_line(county, village),
     }
 
 
@@ -92,6 +142,8 @@ def area_of(role: str, county) -> str:
 
 
 def text_of(answer) -> str:
+    if answer.headers.get("content-type") == "application/pdf":
+        return "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(answer.content)).pages)
     if "spreadsheet" not in answer.headers.get("content-type", ""):
         return answer.content.decode("utf-8", "replace")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
@@ -121,15 +173,17 @@ def test_a_role_sees_masked_people_of_its_area_and_nobody_else(
     seen = 0
     for route in routes():
         for village in (county.villages[0], county.villages[-1]):
-            path = route.path.format(**objects(county, reviewed, village)) + QUERIES.get(route.path, "")
+            parts = objects(county, reviewed, village)
+            parts["kind"] = KINDS.get(route.path, parts["kind"])
+            path = route.path.format(**parts) + QUERIES.get(route.path, "")
             answer = browser.get(path)
             text = text_of(answer)
             assert answer.status_code < 500, path
             if not may(role, route):
                 assert answer.status_code in {403, 303}, path
-            elif {"household_id", "village_code"} & set(route.param_convertors) and not village.startswith(
-                own
-            ):
+            elif {"household_id", "village_code", "key"} & set(
+                route.param_convertors
+            ) and not village.startswith(own):
                 assert answer.status_code in {404, 403}, path
             leaked = [one for one in secrets_of_people if one in text]
             assert leaked == [], (role, path, leaked)
