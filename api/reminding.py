@@ -1,7 +1,7 @@
 """Reminders of approvals that wait: one message a day to everybody who may act and subscribed to be told.
 
 Owns the join of the approval room with the outbox of notifications, and the words. Who waits for what is
-`distribution.approval.overdue`'s.
+`distribution.approval.voting.overdue`'s.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from dashboards.web import Services
-from distribution.approval.overdue import Overdue, overdue
+from distribution.approval.voting.overdue import Overdue, overdue
 from monitoring.notifications.own import queue_note
 from registry.actors import SYSTEM
 from registry.divisions import division_names

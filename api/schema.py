@@ -42,7 +42,8 @@ TABLE_MODULES = (
     "distribution.settlement.matching.tables",
     "distribution.plans.tables",
     "distribution.approval.tables",
-    "distribution.approval.extra_tables",
+    "distribution.approval.voting.tables",
+    "distribution.approval.noticing.tables",
     "distribution.ledger.tables",
     "distribution.payout.tables",
 )

@@ -6,9 +6,9 @@ Owns the offer only; every right and every order of steps is checked again by `d
 from dataclasses import dataclass
 
 from dashboards.filters import money
-from distribution.approval.delegations import Delegation
 from distribution.approval.runs import Run
 from distribution.approval.states import BOOKED, ENDED, GATE_PERMISSIONS, RunState
+from distribution.approval.voting.delegations import Delegation
 from registry.actors import Actor, Permission
 
 _VOTE_WORDS = {

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from distribution import bookings
-from distribution.approval.notices import held_lines
+from distribution.approval.noticing.notices import held_lines
 from distribution.approval.runs import Change, move, run
 from distribution.approval.states import RunState
 from distribution.ledger.balances import balances

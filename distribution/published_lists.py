@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from distribution.approval.notices import Notice
+from distribution.approval.noticing.notices import Notice
 from distribution.approval.runs import allocation_of
 from distribution.plans.published import published_csv
 from registry.actors import SYSTEM

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from distribution.approval.extra_tables import RunNettingRow
 from distribution.approval.frozen import thaw
 from distribution.approval.nettings import nettings_of
-from distribution.approval.notices import printed_heads
+from distribution.approval.noticing.notices import printed_heads
 from distribution.approval.runs import frozen_hashes
 from distribution.approval.tables import (
     AllocationLineRow,
     LineExplanationRow,
     PublicNoticeRow,
     RunEventRow,
+    RunNettingRow,
     RunRow,
     VoteRow,
 )

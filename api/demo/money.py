@@ -18,7 +18,7 @@ from api.demo.office import Office, bring_papers, on_day, publish_plan
 from api.demo.photo import board_photo
 from api.demo.receiving import bring_evidence, spend_from_purses
 from api.demo.story import FactKind
-from distribution.approval.notices import (
+from distribution.approval.noticing.notices import (
     Complaint,
     NoticeTerms,
     close_notice,
@@ -28,7 +28,7 @@ from distribution.approval.notices import (
 )
 from distribution.approval.runs import Run, live_run, submit
 from distribution.approval.states import RunState
-from distribution.approval.votes import Ballot, vote
+from distribution.approval.voting.votes import Ballot, vote
 from distribution.closing.month import advance, close_village
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.matching import match_month

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from api.outcome import Outcome
 from dashboards.web import Services
-from distribution.approval.notices import posted_names
+from distribution.approval.noticing.notices import posted_names
 from distribution.approval.runs import ApprovalError, Run, live_run
 from distribution.closing.corrections import (
     CorrectionDraft,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from api.operations.energy import period_of
 from api.outcome import Outcome
 from dashboards.web import Services
-from distribution.approval.notices import notice_list, notice_of
+from distribution.approval.noticing.notices import notice_list, notice_of
 from distribution.approval.runs import live_run
 from distribution.exports.beancount import beancount_text
 from distribution.exports.hledger import hledger_text

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from distribution.approval.extra_tables import RunNettingRow
 from distribution.approval.states import BOOKED, ENDED
-from distribution.approval.tables import RunRow
+from distribution.approval.tables import RunNettingRow, RunRow
 from distribution.types import Netting
 
 _DONE = [state.value for state in (*BOOKED, *ENDED)]

@@ -1,6 +1,6 @@
 """Tables of approval, and the guards that keep votes, notices and runs honest whoever writes.
 
-Owns runs with their frozen lines and inputs, votes, notices and objections. Only a run's state ever
+Owns runs with their frozen lines, inputs and nettings, votes, notices and objections. Only a run's state ever
 changes, along the allowed transitions, and each change leaves an event; everything else is append-only.
 """
 
@@ -305,8 +305,26 @@ GUARDS: dict[str, tuple[str, str, str, str]] = {
 }
 """What the database refuses: name -> (table, verb, condition, message)."""
 
+
+class RunNettingRow(Base):
+    """Table `run_netting`: what a run keeps back of a household's payment against an overpayment [fen]."""
+
+    __tablename__ = "run_netting"
+    __table_args__ = (
+        CheckConstraint("amount_fen > 0 AND amount_fen <= owed_fen", name="amount"),
+        Index(None, "household_id"),
+    )
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    household_id: Mapped[str] = mapped_column(primary_key=True)
+    amount_fen: Mapped[int] = mapped_column(BigInteger)
+    owed_fen: Mapped[int] = mapped_column(BigInteger)
+    clause: Mapped[str]
+
+
 for _row in (
     RunEventRow,
+    RunNettingRow,
     RunInputRow,
     AllocationLineRow,
     LineExplanationRow,
@@ -327,8 +345,13 @@ put_under_seal(ObjectionRow.__table__, "异议", group="notice_id", since="raise
 put_under_seal(ObjectionDecisionRow.__table__, "异议处理", group="objection_id", since="decided_at")
 
 
-def _sqlite(name: str) -> str:
-    table, verb, condition, message = GUARDS[name]
+Guard = tuple[str, str, str, str]
+"""A trigger that refuses: its table, the verb, the condition, and what it says."""
+
+
+def sqlite_guard(name: str, refusal: Guard) -> str:
+    """Return the statement that makes a refusing trigger on SQLite."""
+    table, verb, condition, message = refusal
     condition = condition.replace("IS DISTINCT FROM", "IS NOT")
     return (
         f"CREATE TRIGGER {name} BEFORE {verb} ON {table} WHEN {condition} "
@@ -336,8 +359,9 @@ def _sqlite(name: str) -> str:
     )
 
 
-def _postgresql(name: str) -> tuple[str, str]:
-    table, verb, condition, message = GUARDS[name]
+def postgresql_guard(name: str, refusal: Guard) -> tuple[str, str]:
+    """Return the statements that make a refusing trigger on PostgreSQL."""
+    table, verb, condition, message = refusal
     return (
         (
             f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger AS $$ BEGIN IF {condition} THEN "
@@ -350,14 +374,14 @@ def _postgresql(name: str) -> tuple[str, str]:
 guard(
     ObjectionDecisionRow.__table__,  # type: ignore[arg-type]
     sqlite=(
-        *(_sqlite(name) for name in GUARDS),
+        *(sqlite_guard(name, one) for name, one in GUARDS.items()),
         (
             "CREATE TRIGGER run_kept BEFORE DELETE ON run "
             "BEGIN SELECT RAISE(ABORT, 'a run is never deleted'); END"
         ),
     ),
     postgresql=(
-        *(statement for name in GUARDS for statement in _postgresql(name)),
+        *(statement for name, one in GUARDS.items() for statement in postgresql_guard(name, one)),
         (
             "CREATE OR REPLACE FUNCTION run_kept() RETURNS trigger AS $$ BEGIN "
             "RAISE EXCEPTION 'a run is never deleted'; END $$ LANGUAGE plpgsql"

@@ -12,12 +12,12 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from distribution.approval.filings import waits_for_filing
-from distribution.approval.notices import close_notice, held_lines, notice_of, objections
+from distribution.approval.noticing.filings import waits_for_filing
+from distribution.approval.noticing.notices import close_notice, held_lines, notice_of, objections
 from distribution.approval.runs import Run, live_run, runs
 from distribution.approval.runs import run as find_run
 from distribution.approval.states import BOOKED, STATE_NAMES, RunState, is_approved
-from distribution.approval.votes import route_of, waiting_gate
+from distribution.approval.voting.votes import route_of, waiting_gate
 from distribution.closing.corrections import compute_top_up
 from distribution.closing.facts import book_facts, by_fund
 from distribution.closing.runs import REGULAR, compute, netting_fault, post_run

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from distribution.approval.notices import Notice, NoticeList
+from distribution.approval.noticing.notices import Notice, NoticeList
 from distribution.exports.sheets import household_notes
 from distribution.money import uppercase, yuan
 from distribution.statement.records import HouseholdStatement, VillageStatement

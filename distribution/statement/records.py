@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from distribution.approval.notices import Notice, Objection
+from distribution.approval.noticing.notices import Notice, Objection
 from distribution.approval.runs import Run
-from distribution.approval.votes import Vote
+from distribution.approval.voting.votes import Vote
 from distribution.ledger.journal import Head
 from registry.households import Household
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
-from distribution.approval.notices import notice_of, objections
+from distribution.approval.noticing.notices import notice_of, objections
 from distribution.approval.runs import Run, allocation_of, events_of, live_run, runs
 from distribution.approval.runs import run as find_run
 from distribution.approval.states import BOOKED
-from distribution.approval.votes import votes_of
+from distribution.approval.voting.votes import votes_of
 from distribution.bookings import COMPONENT_NAMES
 from distribution.closing.corrections import KIND_NAMES
 from distribution.closing.runs import OVERPAID, REGULAR

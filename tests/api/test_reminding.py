@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from api.reminding import remind_once
-from distribution.approval.overdue import overdue
+from distribution.approval.voting.overdue import overdue
 from monitoring.notifications.subscriptions import Channel, Wish, subscribe
 from monitoring.notifications.tables import MessageRow
 from registry.actors import SYSTEM, Actor, Role

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from distribution.approval.notices import NoticeTerms, open_notice
+from distribution.approval.noticing.notices import NoticeTerms, open_notice
 from distribution.approval.runs import live_run, submit
-from distribution.approval.votes import Ballot, vote
+from distribution.approval.voting.votes import Ballot, vote
 from distribution.closing.month import close_month
 from distribution.disbursing import ready_payouts, send_batch
 from distribution.ledger.journal import head

@@ -52,7 +52,7 @@ def _close(database, _prepared):
 
 
 def _approve(database, _prepared):
-    from distribution.approval.votes import Ballot, vote
+    from distribution.approval.voting.votes import Ballot, vote
     from tests.distribution.conftest import COUNTY, TOWN
 
     for voter in (TOWN, COUNTY):

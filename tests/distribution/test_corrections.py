@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy import select
 
-from distribution.approval.notices import NoticeTerms, open_notice
+from distribution.approval.noticing.notices import NoticeTerms, open_notice
 from distribution.approval.runs import WrongStateError, allocation_of, live_run, run, submit
-from distribution.approval.votes import Ballot, vote
+from distribution.approval.voting.votes import Ballot, vote
 from distribution.closing.corrections import (
     compute_top_up,
     corrections_of,

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from distribution.approval.notices import NoticeTerms, open_notice
+from distribution.approval.noticing.notices import NoticeTerms, open_notice
 from distribution.approval.runs import ApprovalError, live_run, submit
-from distribution.approval.votes import Ballot, vote
+from distribution.approval.voting.votes import Ballot, vote
 from distribution.closing.month import close_month
 from distribution.disbursing import ready_payouts, send_batch, take_return
 from distribution.ledger.balances import balances, verify_books

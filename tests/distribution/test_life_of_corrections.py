@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import event, select
 
-from distribution.approval.notices import NoticeTerms, notice_of, open_notice
+from distribution.approval.noticing.notices import NoticeTerms, notice_of, open_notice
 from distribution.approval.runs import ApprovalError, allocation_of, live_run, run, runs, submit
 from distribution.approval.states import BOOKED
-from distribution.approval.votes import Ballot, vote
+from distribution.approval.voting.votes import Ballot, vote
 from distribution.closing.corrections import compute_top_up, owed_by, start_correction
 from distribution.closing.deltas import causes_of
 from distribution.ledger.balances import balances, verify_books

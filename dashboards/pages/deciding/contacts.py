@@ -13,8 +13,8 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from dashboards.web import Crumb, check_form, reading, redirect, render, requires, services_of
+from distribution.approval.noticing.working_days import WorkingDay, set_working_day, working_days
 from distribution.approval.runs import ApprovalError
-from distribution.approval.working_days import WorkingDay, set_working_day, working_days
 from registry.actors import Actor, Permission
 from registry.contacts import NewContact, NoticeContact, contacts, set_contact
 from registry.divisions import Division, division_names, divisions

@@ -24,7 +24,7 @@ from dashboards.web import (
     requires,
     services_of,
 )
-from distribution.approval.notices import posted_names
+from distribution.approval.noticing.notices import posted_names
 from distribution.approval.runs import ApprovalError, Run, run, runs
 from distribution.approval.states import BOOKED
 from distribution.closing.corrections import (

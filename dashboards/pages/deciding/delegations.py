@@ -14,7 +14,9 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from dashboards.web import Crumb, NotFoundError, check_form, reading, redirect, render, requires, services_of
-from distribution.approval.delegations import (
+from distribution.approval.runs import ApprovalError
+from distribution.approval.states import GATE_NAMES, GATE_PERMISSIONS
+from distribution.approval.voting.delegations import (
     Delegation,
     DelegationOrder,
     colleagues,
@@ -22,8 +24,6 @@ from distribution.approval.delegations import (
     delegations,
     end_delegation,
 )
-from distribution.approval.runs import ApprovalError
-from distribution.approval.states import GATE_NAMES, GATE_PERMISSIONS
 from registry.actors import Actor, Permission
 from store.periods import local_date
 from store.problem import Problem

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from dashboards.filters import day
 from dashboards.terms import Term
 from dashboards.web import Crumb, NotFoundError, open_to_all, reading, render, requires, services_of
-from distribution.approval.notices import Notice, NoticeList, notice_list, notice_of
+from distribution.approval.noticing.notices import Notice, NoticeList, notice_list, notice_of
 from distribution.approval.runs import run
 from distribution.published_lists import PublishedList, published_lists
 from documents.qr import qr_svg

@@ -28,8 +28,7 @@ from dashboards.web import (
     requires,
     services_of,
 )
-from distribution.approval.delegations import Delegation, delegation_for
-from distribution.approval.filings import (
+from distribution.approval.noticing.filings import (
     FILING,
     FILING_NAMES,
     RESULT,
@@ -38,8 +37,8 @@ from distribution.approval.filings import (
     filings_of,
     may_file,
 )
-from distribution.approval.notices import KIND_NAMES as KIND_TITLES
-from distribution.approval.notices import (
+from distribution.approval.noticing.notices import KIND_NAMES as KIND_TITLES
+from distribution.approval.noticing.notices import (
     Complaint,
     NoticeTerms,
     Objection,
@@ -67,7 +66,17 @@ from distribution.approval.states import (
     RunState,
     is_approved,
 )
-from distribution.approval.votes import Ballot, Tally, Vote, route_of, tally_of, vote, votes_of, waiting_gate
+from distribution.approval.voting.delegations import Delegation, delegation_for
+from distribution.approval.voting.votes import (
+    Ballot,
+    Tally,
+    Vote,
+    route_of,
+    tally_of,
+    vote,
+    votes_of,
+    waiting_gate,
+)
 from distribution.closing.corrections import CORRECTION, KIND_NAMES
 from distribution.closing.deltas import changes_of
 from distribution.closing.month import advance

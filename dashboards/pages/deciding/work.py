@@ -23,9 +23,9 @@ from dashboards.month_work import (
     waits_for,
 )
 from dashboards.web import check_form, reading, redirect, render, requires, services_of
-from distribution.approval.notices import notices
-from distribution.approval.overdue import overdue
+from distribution.approval.noticing.notices import notices
 from distribution.approval.runs import Run, runs
+from distribution.approval.voting.overdue import overdue
 from distribution.closing.month import close_month
 from distribution.settlement.reads import settlements
 from registry.actors import Actor, Permission

@@ -12,7 +12,7 @@ from dashboards.files import PDF, XLSX, attached
 from dashboards.month_work import month_choices
 from dashboards.pages.deciding.notice import notice_address, posted
 from dashboards.web import NotFoundError, open_to_all, reading, requires, services_of
-from distribution.approval.notices import notice_list, notice_of
+from distribution.approval.noticing.notices import notice_list, notice_of
 from distribution.approval.runs import run
 from distribution.exports.pdf import Letterhead, notice_pdf, statement_pdf
 from distribution.exports.sheets import settlement_xlsx, statement_xlsx

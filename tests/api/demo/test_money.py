@@ -15,7 +15,7 @@ from api.demo.seeding import seed
 from api.demo.story import FactKind
 from api.schema import all_tables
 from distribution.approval.runs import RunState, live_run
-from distribution.approval.votes import votes_of
+from distribution.approval.voting.votes import votes_of
 from distribution.closing.month import close_month
 from distribution.payout.payouts import payouts
 from distribution.settlement.tables import DiscrepancyRow, ReceiptRow, SettlementRow

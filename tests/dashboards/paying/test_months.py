@@ -21,9 +21,9 @@ from python_calamine import CalamineWorkbook
 from api.app import create_app
 from api.schema import all_tables
 from dashboards.web import Services
-from distribution.approval.notices import NoticeTerms, open_notice
+from distribution.approval.noticing.notices import NoticeTerms, open_notice
 from distribution.approval.runs import submit
-from distribution.approval.votes import Ballot, vote
+from distribution.approval.voting.votes import Ballot, vote
 from distribution.disbursing import ready_payouts, send_batch
 from distribution.exports.pdf import Letterhead, statement_pdf
 from distribution.exports.sheets import statement_csv, statement_xlsx

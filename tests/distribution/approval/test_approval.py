@@ -5,9 +5,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from distribution.approval.calendar import is_working_day, last_day
 from distribution.approval.frozen import thaw
-from distribution.approval.notices import (
+from distribution.approval.noticing.calendar import is_working_day, last_day
+from distribution.approval.noticing.notices import (
     Complaint,
     NoticeStillOpenError,
     NoticeTerms,
@@ -32,7 +32,7 @@ from distribution.approval.runs import (
     submit,
 )
 from distribution.approval.states import RunState, is_approved, next_gate, route
-from distribution.approval.votes import Ballot, MakerIsCheckerError, VotedAlreadyError, vote, votes_of
+from distribution.approval.voting.votes import Ballot, MakerIsCheckerError, VotedAlreadyError, vote, votes_of
 from distribution.types import Allocation, PlanInput
 from registry.actors import SYSTEM, Actor, NotPermittedError, Role
 from store.canonical import canonical_json, content_hash

@@ -7,7 +7,7 @@ import openpyxl
 import pypdf
 import pytest
 
-from distribution.approval.notices import notice_list, notice_of
+from distribution.approval.noticing.notices import notice_list, notice_of
 from distribution.disbursing import take_return
 from distribution.exports.beancount import beancount_text
 from distribution.exports.hledger import hledger_text

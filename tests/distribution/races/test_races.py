@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from distribution.approval.runs import submit
 from distribution.approval.tables import RunRow, VoteRow
-from distribution.approval.votes import Ballot, vote
+from distribution.approval.voting.votes import Ballot, vote
 from distribution.disbursing import ready_payouts, send_batch
 from distribution.ledger.tables import JournalRow
 from distribution.payout.payouts import BatchOrder

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 
 from distribution.approval.runs import live_run
 from distribution.approval.tables import RunRow, VoteRow
-from distribution.approval.votes import Ballot, vote
+from distribution.approval.voting.votes import Ballot, vote
 from distribution.closing.month import close_month
 from distribution.ledger.tables import JournalRow
 from distribution.verification import verify

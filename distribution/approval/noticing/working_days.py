@@ -10,7 +10,7 @@ from datetime import date, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from distribution.approval.extra_tables import WorkingDayRow
+from distribution.approval.noticing.tables import WorkingDayRow
 from distribution.approval.runs import ApprovalError
 from registry import audit
 from registry.actors import Actor, Permission, in_area

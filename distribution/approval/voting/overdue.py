@@ -9,11 +9,11 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from distribution.approval.delegations import delegates_of
 from distribution.approval.runs import Run, own_row, runs
 from distribution.approval.states import BOOKED, GATE_NAMES, GATE_PERMISSIONS, RunState
 from distribution.approval.tables import RunEventRow, VoteRow
-from distribution.approval.votes import makers_of, waiting_gate
+from distribution.approval.voting.delegations import delegates_of
+from distribution.approval.voting.votes import makers_of, waiting_gate
 from registry.actors import Actor, Permission
 from registry.parameters import Place, value_on
 from registry.users import holders

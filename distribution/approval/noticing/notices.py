@@ -11,8 +11,9 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from distribution.approval.calendar import last_day
 from distribution.approval.frozen import thaw
+from distribution.approval.noticing.calendar import last_day
+from distribution.approval.noticing.working_days import overrides_of
 from distribution.approval.runs import (
     ApprovalError,
     Change,
@@ -30,8 +31,7 @@ from distribution.approval.tables import (
     PublicNoticeRow,
     RunRow,
 )
-from distribution.approval.votes import gates_of, makers_of
-from distribution.approval.working_days import overrides_of
+from distribution.approval.voting.votes import gates_of, makers_of
 from distribution.money import yuan
 from distribution.types import Allocation, Netting, PayeeKind
 from registry.actors import Actor, Permission, in_area

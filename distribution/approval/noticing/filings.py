@@ -10,10 +10,10 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from distribution.approval.extra_tables import RunFilingRow
+from distribution.approval.noticing.tables import RunFilingRow
 from distribution.approval.runs import ApprovalError, WrongStateError, own_row
 from distribution.approval.states import BOOKED, STATE_NAMES, RunState, is_approved
-from distribution.approval.votes import gates_of
+from distribution.approval.voting.votes import gates_of
 from registry.actors import Actor, NotPermittedError, Permission
 
 FILING, RESULT = "filing", "result_notice"

@@ -11,9 +11,9 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from distribution.approval.extra_tables import VoteDelegationEndRow, VoteDelegationRow
 from distribution.approval.runs import ApprovalError
 from distribution.approval.states import GATE_NAMES, GATE_PERMISSIONS
+from distribution.approval.voting.tables import VoteDelegationEndRow, VoteDelegationRow
 from registry import audit
 from registry.actors import Actor, Permission
 from registry.users import acting_as, holders

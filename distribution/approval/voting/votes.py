@@ -12,8 +12,6 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from distribution.approval.delegations import Delegation, delegation_for
-from distribution.approval.extra_tables import VoteProxyRow
 from distribution.approval.runs import (
     ApprovalError,
     Change,
@@ -34,6 +32,8 @@ from distribution.approval.states import (
     route,
 )
 from distribution.approval.tables import AllocationLineRow, RunEventRow, RunRow, VoteRow
+from distribution.approval.voting.delegations import Delegation, delegation_for
+from distribution.approval.voting.tables import VoteProxyRow
 from registry.actors import Actor, NotPermittedError, Permission
 from registry.users import holders
 from store.periods import local_date

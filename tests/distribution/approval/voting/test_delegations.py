@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from distribution.approval.delegations import DelegationOrder, delegate, delegations, end_delegation
-from distribution.approval.filings import FILING, RESULT, Filing, file_run, filings_of
-from distribution.approval.notices import NoticeTerms, open_notice
+from distribution.approval.noticing.filings import FILING, RESULT, Filing, file_run, filings_of
+from distribution.approval.noticing.notices import NoticeTerms, open_notice
+from distribution.approval.noticing.working_days import WorkingDay, set_working_day
 from distribution.approval.runs import ApprovalError, WrongStateError, run, submit
-from distribution.approval.votes import (
+from distribution.approval.voting.delegations import DelegationOrder, delegate, delegations, end_delegation
+from distribution.approval.voting.votes import (
     Ballot,
     MakerIsCheckerError,
     VotedAlreadyError,
@@ -18,7 +19,6 @@ from distribution.approval.votes import (
     vote,
     votes_of,
 )
-from distribution.approval.working_days import WorkingDay, set_working_day
 from distribution.plans.document import load_plan
 from distribution.plans.tables import publish, retire
 from distribution.plans.templates import template_path

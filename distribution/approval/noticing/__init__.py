@@ -1,0 +1,1 @@
+"""What the village is shown: notices, objections, days that count, filings and results."""
