@@ -35,7 +35,11 @@ def export(
 
     reconciliation 对账单（全县）、account 对账单（按户号）、subsidy 补贴申请清单、ageing 应收账龄表、
 
-    differences 差异清单、bank 银行流水核对表、transit 收入转付表、national 全国系统填报表。
+    differences 差异清单、bank 银行流水核对表、transit 收入转付表、national 全国系统填报表；
+
+    账表，同样三种：ledger 村级明细账（要写 --village）、township 乡镇账、flow 县级收支表、
+
+    ratios 比例测算表、wages 人员工资表。
     """
     arguments = {
         "what": what,

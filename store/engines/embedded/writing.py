@@ -72,7 +72,9 @@ class WritingFile(FilingFile):
                 else:
                     self._log.append(table)
                 result = self._logged(table, bulk=bulk)
-                with suppress(OSError):  # with a full disk the table in memory goes on for now
+                # The batch is in: where no new table can be begun the present one goes on, or the next batch
+                # opens the file again.
+                with suppress(SeriesUnavailableError), self._guarded():
                     self._turn_over(at_rows=self._address.recent_rows)
             return result
 
